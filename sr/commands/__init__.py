@@ -1,0 +1,1 @@
+"""Sub-commands of `python -m sr`, one module each: HELP, add_arguments(parser) and run(args) -> exit code."""

@@ -1,0 +1,159 @@
+"""The training configuration: one typed dataclass holds every setting; an unknown key is an error."""
+
+import contextlib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import yaml
+
+from sr.data import DEGRADATIONS
+from sr.errors import SRError
+
+PRESETS = Path(__file__).parent / "configs"
+CHOICES = {
+    "content": ("mse", "l1", "vgg22", "vgg54"),
+    "schedule": ("constant", "drop", "cosine"),
+    "precision": ("fp32", "bf16"),
+    "degradation": DEGRADATIONS,
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Defaults are the paper's SRResNet-MSE (section 3.2) unless a comment says otherwise."""
+
+    name: str  # of the trained method, e.g. srresnet; names the weights that come out
+    # generator and discriminator
+    num_blocks: int = 16
+    channels: int = 64
+    scale: int = 4
+    discriminator_channels: int = 64
+    init: str | None = None  # generator to start from: a .safetensors file or a shipped method's name
+    # data
+    crop_size: int = 96  # HR pixels
+    batch_size: int = 16  # crops of distinct images
+    degradation: str = "bicubic"
+    augment: bool = False  # flips and quarter turns
+    rescale_min: float = 1.0  # HR reduced by a factor from [rescale_min, 1] for half of the crops
+    # loss: the weighted sum of content, L1 on the pixels, adversarial and total variation
+    content: str = "mse"
+    content_weight: float = 1.0
+    pixel_weight: float = 0.0  # not in the paper
+    adversarial_weight: float = 0.0  # above 0 makes it a GAN; the paper's is 1e-3
+    tv_weight: float = 0.0  # 2e-8 for SRResNet-VGG22
+    # optimisation
+    iterations: int | None = 1_000_000  # update steps; none: a time budget ends the run
+    minutes: float | None = None  # time budget; the schedule finishes inside it
+    lr: float = 1e-4
+    discriminator_lr: float | None = None  # none: as lr
+    schedule: str = "constant"  # drop: a tenth after half of the run, as the paper's SRGAN
+    warmup_steps: int = 0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    clip_grad_norm: float | None = None  # of all gradients of a network together
+    ema_decay: float | None = None  # the exponential moving average of G's weights becomes the result
+    precision: str = "fp32"  # bf16: autocast, master weights and losses stay fp32
+    seed: int = 0
+    # bookkeeping
+    workers: int = 0  # processes that make batches
+    log_steps: int = 50
+    checkpoint_minutes: float = 5.0
+    validate_minutes: float = 15.0
+
+    def __post_init__(self):
+        for key, choices in CHOICES.items():
+            if getattr(self, key) not in choices:
+                raise SRError(f"{key} is {getattr(self, key)!r}, expected one of {', '.join(choices)}")
+        if (self.iterations is None) == (self.minutes is None):
+            raise SRError("give either iterations or minutes, and set the other to null")
+        positive = (
+            "num_blocks",
+            "channels",
+            "batch_size",
+            "lr",
+            "iterations",
+            "minutes",
+            "log_steps",
+            "clip_grad_norm",
+        )
+        for key in positive:
+            if (value := getattr(self, key)) is not None and value <= 0:
+                raise SRError(f"{key} must be above 0, got {value}")
+        if self.crop_size <= 0 or self.crop_size % (16 if self.is_gan else self.scale):
+            raise SRError(f"crop_size must be a multiple of {16 if self.is_gan else self.scale}, got {self.crop_size}")
+        if not 0 < self.rescale_min <= 1:
+            raise SRError(f"rescale_min must be above 0 and at most 1, got {self.rescale_min}")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise SRError(f"ema_decay must lie between 0 and 1, got {self.ema_decay}")
+
+    @property
+    def is_gan(self) -> bool:
+        return self.adversarial_weight > 0
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(asdict(self), sort_keys=False)
+
+
+def preset_names() -> list[str]:
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_config(name_or_file: str, overrides: dict[str, Any] | None = None) -> TrainConfig:
+    """A preset by its name or a YAML file, with `overrides` on top.
+
+    Setting `minutes` in the overrides takes the place of `iterations`, and the other way round.
+    Raises SRError for an unknown preset or key, a value of the wrong type or out of range.
+    """
+    path = Path(name_or_file) if name_or_file.endswith((".yaml", ".yml")) else PRESETS / f"{name_or_file}.yaml"
+    if not path.is_file():
+        raise SRError(f"no configuration {name_or_file!r}; give a .yaml file or one of: {', '.join(preset_names())}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SRError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise SRError(f"{path} must hold `key: value` lines")
+    overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
+    if "minutes" in overrides:
+        overrides.setdefault("iterations", None)
+    elif "iterations" in overrides:
+        overrides.setdefault("minutes", None)
+    return config_from_dict(values | overrides, source=str(path))
+
+
+def config_from_dict(values: dict[str, Any], source: str) -> TrainConfig:
+    """Checks keys and types. `source` names where the values come from in the error messages."""
+    types = get_type_hints(TrainConfig)
+    known = [field.name for field in fields(TrainConfig)]
+    unknown = [key for key in values if key not in types]
+    if unknown:
+        raise SRError(f"{source}: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(known)}")
+    if "name" not in values:
+        raise SRError(f"{source}: the key 'name' is missing")
+    return TrainConfig(**{key: _typed(key, value, types[key], source) for key, value in values.items()})
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """["lr=4e-4", "augment=true"] -> {"lr": ..., "augment": True}, values read as YAML."""
+    result = {}
+    for text in assignments:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise SRError(f"--set expects KEY=VALUE, got {text!r}")
+        result[key.strip()] = yaml.safe_load(value)
+    return result
+
+
+def _typed(key: str, value: Any, wanted: Any, source: str) -> Any:
+    accepted = get_args(wanted) or (wanted,)
+    if float in accepted and isinstance(value, str):
+        # YAML 1.1 reads 1e-4 as text: a number in it needs a dot.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if float in accepted and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in accepted)
+        raise SRError(f"{source}: {key} must be {names}, got {value!r}")
+    return value

@@ -1,0 +1,210 @@
+"""Running a method on an image piece by piece: windows, devices, precisions, and loading a network's weights."""
+
+import copy
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from sr.errors import SRError
+from sr.models import SRResNet
+from sr.resize import imresize, nearest
+
+ARCHITECTURES = {"SRResNet": SRResNet}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+# Share of a network's receptive radius by which windows overlap. What lies farther off matters little: with a trained
+# SRResNet of 16 blocks a share of 0.5 changed pixels of photographs by up to 0.5 of 255 levels, 0.6 by up to 0.02.
+_OVERLAP = 0.7
+
+
+class Filter:
+    """A fixed filter, "nearest" or "bicubic", as an engine (`sr.methods.Engine`).
+
+    nearest takes any number of channels; alpha is one of them.
+    """
+
+    precision = "fp32"
+    scale = 4
+
+    def __init__(self, name: str, device: torch.device):
+        self.device = str(device)
+        self.any_planes = name == "nearest"
+        self._resize = nearest if name == "nearest" else imresize
+        # Bicubic reads 2 pixels around; `spread_colour` reads 6 around each of those.
+        self.overlap = 0 if name == "nearest" else 8
+
+    def __call__(self, window: np.ndarray) -> np.ndarray:
+        return _to_array(self._resize(_to_tensor(window).to(self.device), self.scale))
+
+
+class Network:
+    """A generator as an engine (`sr.methods.Engine`), on one device in one precision."""
+
+    any_planes = False
+
+    def __init__(self, net: SRResNet, device: torch.device, precision: str):
+        self.device, self.precision, self.scale = str(device), precision, net.scale
+        self.overlap = math.ceil(_OVERLAP * net.receptive_radius)
+        self._dtype = DTYPES[precision]
+        self._net = _fold_batch_norms(net).to(device, self._dtype, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, window: np.ndarray) -> np.ndarray:
+        lr = _to_tensor(window).to(self.device).to(self._dtype) / 255
+        sr = self._net(lr).float()
+        return _to_array(((sr + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8))
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device for "auto", "cpu", "cuda", "cuda:N" or "mps"; auto takes CUDA, else MPS, else the CPU.
+
+    Raises SRError for another name or a device that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise SRError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise SRError(f"device {name} is not there (CUDA devices found: {count}); use auto or cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise SRError("device mps is not there; use auto or cpu")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """The precision for "auto", "fp32", "bf16" or "fp16" on a device.
+
+    Half precisions are offered where the hardware multiplies them natively: both on CUDA, bf16 on some CPUs. auto takes
+    fp16 on CUDA, which differs from fp32 by at most one of 255 levels (bf16: two), and fp32 elsewhere.
+    Raises SRError for another name or a precision that the device lacks.
+    """
+    choices = ["fp32"]
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        choices += ["fp16"] * (capability >= (7, 0)) + ["bf16"] * (capability >= (8, 0))
+    elif device.type == "cpu":
+        features = torch.cpu.get_capabilities()
+        choices += ["bf16"] * any(features.get(feature, False) for feature in ("avx512_bf16", "amx_bf16", "sve_bf16"))
+    if name == "auto":
+        return "fp16" if "fp16" in choices else "fp32"
+    if name not in DTYPES:
+        raise SRError(f"unknown precision {name!r}; use auto, {', '.join(DTYPES)}")
+    if name not in choices:
+        raise SRError(f"device {device} has no fast {name}; use {' or '.join(['auto', *choices])}")
+    return name
+
+
+def load_network(weights: Path) -> SRResNet:
+    """The network in `weights` (safetensors, any floating precision), fp32 on the CPU, in evaluation mode.
+
+    Its architecture comes from the model card next to it, the JSON file of the same stem.
+    Raises SRError, naming the file, when one of the two is missing, damaged or does not fit the other.
+    """
+    card_path = weights.with_suffix(".json")
+    for path in (weights, card_path):
+        if not path.is_file():
+            what = "weights file" if path == weights else f"model card, which {weights.name} needs next to it"
+            raise SRError(f"{path} is missing: there is no such {what}")
+    try:
+        architecture = dict(json.loads(card_path.read_bytes())["architecture"])
+        kind = ARCHITECTURES[architecture.pop("name")]
+        # On the meta device nothing is initialised: no time, and no draw from the caller's random numbers.
+        with torch.device("meta"):
+            net = kind(**architecture)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise SRError(f"{card_path} describes no known architecture ({', '.join(ARCHITECTURES)}): {error!r}") from error
+    try:
+        state = load_file(weights)
+    except (SafetensorError, OSError) as error:
+        raise SRError(f"{weights} is not a readable safetensors file: {error}") from error
+    _check_fit(state, net.state_dict(), f"{weights} does not fit the architecture in {card_path.name}")
+    net.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in state.items()}, assign=True)
+    return net.eval().requires_grad_(False)
+
+
+def windows(side: int, limit: int, overlap: int) -> list[tuple[slice, slice]]:
+    """Cover one side of an image by windows of one size, as small as their number allows: (what to read, what to keep).
+
+    Neighbours share at least 2 * overlap pixels and each keeps up to the middle of that. No window is longer than
+    `limit`, which must be above 2 * overlap.
+    """
+    if side <= limit:
+        return [(slice(0, side), slice(0, side))]
+    count = math.ceil((side - 2 * overlap) / (limit - 2 * overlap))
+    size = math.ceil((side + (count - 1) * 2 * overlap) / count)
+    starts = [i * (side - size) // (count - 1) for i in range(count)]
+    cuts = [0, *((start + size + following) // 2 for start, following in pairwise(starts)), side]
+    return [(slice(starts[i], starts[i] + size), slice(cuts[i], cuts[i + 1])) for i in range(count)]
+
+
+def enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
+    """Bicubic interpolation of uint8 (H, W, 1)."""
+    return _to_array(imresize(_to_tensor(alpha), scale))
+
+
+def spread_colour(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Replace the colours of transparent pixels by those of their visible neighbours, so that none of them can leak.
+
+    colour: uint8 (H, W, 3), not premultiplied. alpha: uint8 (H, W, 1). Returns uint8 (H, W, 3).
+    A pixel keeps its colour in proportion to its alpha relative to the largest one in the 5x5 pixels around it; the rest
+    is the alpha-weighted (premultiplied) mean of its surroundings, up to 4 pixels far. Premultiplied colours themselves
+    would have to leave a network with the very edges that alpha gets: dividing by alpha turns any difference into a
+    dark or bright seam.
+    """
+    visible = _to_tensor(alpha).float()
+    if visible.min() == 255:
+        return colour
+    result = _to_tensor(colour).float()
+    weight = visible / F.max_pool2d(visible, 5, 1, 2).clamp(min=1)
+    for _ in range(4):
+        around = F.avg_pool2d(weight, 3, 1, 1)
+        mean = F.avg_pool2d(result * weight, 3, 1, 1) / around.clamp(min=1e-6)
+        result = weight * result + (1 - weight) * mean
+        weight = (around > 0).float()
+    return _to_array(result.round_().clamp_(0, 255).to(torch.uint8))
+
+
+def _to_tensor(window: np.ndarray) -> Tensor:
+    """(H, W, C) -> (1, C, H, W), channels last in memory."""
+    return torch.from_numpy(window.copy()).permute(2, 0, 1)[None]
+
+
+def _to_array(image: Tensor) -> np.ndarray:
+    return image[0].permute(1, 2, 0).cpu().numpy()
+
+
+def _fold_batch_norms(net: SRResNet) -> SRResNet:
+    """A copy whose batch normalisations are part of the convolutions before them: the same function, fewer passes."""
+    net = copy.deepcopy(net).eval()
+    pairs = [(block, f"conv{i}", f"bn{i}") for block in net.blocks for i in (1, 2)]
+    for module, conv, norm in [*pairs, (net, "body_conv", "body_bn")]:
+        setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+        setattr(module, norm, nn.Identity())
+    return net
+
+
+def _check_fit(state: dict[str, Tensor], expected: dict[str, Tensor], complaint: str) -> None:
+    faults = [f"{key} is missing" for key in expected.keys() - state.keys()]
+    faults += [f"{key} is unknown" for key in state.keys() - expected.keys()]
+    for key in expected.keys() & state.keys():
+        if state[key].shape != expected[key].shape:
+            faults.append(f"{key} has shape {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}")
+        elif state[key].is_floating_point() != expected[key].is_floating_point():
+            faults.append(f"{key} has type {state[key].dtype} instead of {expected[key].dtype}")
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise SRError(f"{complaint}: {min(faults)}{more}")

@@ -1,0 +1,142 @@
+"""The losses of the paper (Ledig et al., CVPR 2017, section 2.2), one class each.
+
+Images are (N, 3, H, W) in [-1, 1], logits (N, 1). Every loss is a scalar, the mean over the batch; the paper writes
+sums over the training samples, which differ by a constant factor that Adam does not see.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from sr.errors import SRError
+
+VGG_RESCALE = 1 / 12.75  # section 3.2: feature maps are rescaled, so that VGG losses compare with the MSE loss
+VGG_BLOCKS = {"VGG16": (2, 2, 3, 3, 3), "VGG19": (2, 2, 4, 4, 4)}  # 3x3 convolutions before each max-pool
+VGG_LAYERS = {"vgg22": (2, 2), "vgg54": (5, 4)}  # phi_i,j: j-th convolution before the i-th max-pool
+
+
+class MSELoss(nn.Module):
+    """Equation 4: l_MSE = 1/(r^2 W H) * sum_x,y (I_HR - G(I_LR))^2, here the mean over the channels as well."""
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return F.mse_loss(sr, hr)
+
+
+class L1Loss(nn.Module):
+    """Mean absolute error. Not in the paper: short trainings reach a higher PSNR with it."""
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return F.l1_loss(sr, hr)
+
+
+class VGGLoss(nn.Module):
+    """Equation 5: l_VGG/i.j = 1/(W_ij H_ij) * sum_x,y (phi_i,j(I_HR) - phi_i,j(G(I_LR)))^2.
+
+    phi_i,j are the feature maps after the activation and before the pooling, rescaled by 1/12.75; the squares are summed
+    over the channels.
+
+    layer: "vgg22" (low-level features) or "vgg54" (high-level).
+    weights: a local file with `features.N.weight` and `features.N.bias` in torchvision's layout (.safetensors, or
+        .pth read without pickled code); VGG16 or VGG19 is recognised from its keys. VGG16 has three convolutions in its
+        fifth block, so that its relu5_3 stands in for phi_5,4. None: torchvision's VGG19, downloaded on first use.
+    Raises SRError for an unknown layer or a file that is neither network.
+    """
+
+    def __init__(self, layer: str = "vgg54", weights: Path | None = None):
+        super().__init__()
+        if layer not in VGG_LAYERS:
+            raise SRError(f"unknown VGG layer {layer!r}; known are {', '.join(VGG_LAYERS)}")
+        state = _torchvision_vgg19() if weights is None else _read_state(Path(weights))
+        network = _recognise(state, weights)
+        block, conv = VGG_LAYERS[layer]
+        conv = min(conv, VGG_BLOCKS[network][block - 1])
+        self.description = f"{network} relu{block}_{conv}"
+        self.features = _build(VGG_BLOCKS[network], block, conv)
+        wanted = self.features.state_dict()
+        self.features.load_state_dict({key: state[f"features.{key}"].float() for key in wanted})
+        self.requires_grad_(False)
+        # torchvision's input convention: RGB in [0, 1], normalised with ImageNet's mean and standard deviation.
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    def extract(self, image: Tensor) -> Tensor:
+        """phi_i,j of images in [-1, 1], rescaled: (N, 3, H, W) -> (N, C_ij, H_ij, W_ij)."""
+        return self.features(((image + 1) / 2 - self.mean) / self.std).float() * VGG_RESCALE
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        with torch.no_grad():
+            target = self.extract(hr)
+        return (self.extract(sr) - target).square().sum(1).mean()
+
+
+class TotalVariationLoss(nn.Module):
+    """Total variation of an image, which SRResNet-VGG22 adds with weight 2e-8 (section 3.2).
+
+    The form is not stated; this is the anisotropic one of Aly and Dubois (2005): the sum, not the mean, over all
+    pixels of the absolute differences to the lower and to the right neighbour.
+    """
+
+    def forward(self, sr: Tensor) -> Tensor:
+        down = (sr[..., 1:, :] - sr[..., :-1, :]).abs().sum((1, 2, 3))
+        right = (sr[..., :, 1:] - sr[..., :, :-1]).abs().sum((1, 2, 3))
+        return (down + right).mean()
+
+
+class GeneratorAdversarialLoss(nn.Module):
+    """Equation 6: l_Gen = sum_n -log D(G(I_LR)), on logits: -log sigmoid(z) = softplus(-z), finite for every z."""
+
+    def forward(self, fake_logits: Tensor) -> Tensor:
+        return F.softplus(-fake_logits.float()).mean()
+
+
+class DiscriminatorLoss(nn.Module):
+    """Equation 2 for D, as a loss: -log D(I_HR) - log(1 - D(G(I_LR))), on logits (binary cross-entropy)."""
+
+    def forward(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
+
+
+def _build(blocks: tuple[int, ...], block: int, conv: int) -> nn.Sequential:
+    """VGG's feature extractor up to the activation of a block's conv-th convolution, numbered as in torchvision."""
+    layers: list[nn.Module] = []
+    width = 3
+    for i, count in enumerate(blocks[:block], start=1):
+        for _ in range(conv if i == block else count):
+            layers += [nn.Conv2d(width, min(64 * 2 ** (i - 1), 512), 3, padding=1), nn.ReLU(inplace=True)]
+            width = layers[-2].out_channels
+        if i < block:
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
+
+
+def _recognise(state: dict[str, Tensor], source: Path | None) -> str:
+    for network, blocks in VGG_BLOCKS.items():
+        expected = {f"features.{key}": value.shape for key, value in _build(blocks, 5, blocks[-1]).state_dict().items()}
+        present = {key: state[key].shape for key in state if key.startswith("features.")}
+        if present == expected:
+            return network
+    raise SRError(f"{source} holds neither VGG16's nor VGG19's `features.N.weight` and `features.N.bias`")
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise SRError(f"VGG weights {path} not found; give a file, or none to let torchvision download VGG19")
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+        raise SRError(f"VGG weights {path} cannot be read: {error}") from error
+
+
+def _torchvision_vgg19() -> dict[str, Tensor]:
+    from torchvision.models import VGG19_Weights
+
+    try:
+        return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+    except OSError as error:
+        raise SRError(
+            f"torchvision could not download VGG19 ({error}); bring the file here and name it with --vgg FILE"
+        ) from error

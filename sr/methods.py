@@ -1,0 +1,161 @@
+"""What can enlarge an image, by name. Torch is imported when a method is loaded; the names are there at once."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from sr.errors import ImageError, SRError
+from sr.images import normalise
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+# Longest side of a window in LR pixels. At 256 the largest tensors of SRResNet have 256 MiB in fp32, two at a time.
+TILE = 256
+
+Progress = Callable[[int, int], None]
+
+
+class Engine(Protocol):
+    """Enlarges one window, uint8 (H, W, 3) -> uint8 (scale*H, scale*W, 3).
+
+    overlap: LR pixels around a window's kept part that it must see so that seams do not show.
+    any_planes: takes any number of channels, alpha among them.
+    """
+
+    scale: int
+    overlap: int
+    any_planes: bool
+    device: str
+    precision: str
+
+    def __call__(self, window: np.ndarray) -> np.ndarray: ...
+
+
+def _filter(name: str, device: str, precision: str, weights: Path | None) -> Engine:
+    from sr.inference import Filter, resolve_device
+
+    if weights is not None or precision not in ("auto", "fp32"):
+        raise SRError(f"{name} is a fixed filter: it has no weights and no precision to choose")
+    return Filter(name, resolve_device("cpu" if device == "auto" else device))
+
+
+def _network(name: str, device: str, precision: str, weights: Path | None) -> Engine:
+    from sr.inference import Network, load_network, resolve_device, resolve_precision
+
+    place = resolve_device(device)
+    precision = resolve_precision(precision, place)
+    return Network(load_network(weights or WEIGHTS / f"{name}.safetensors"), place, precision)
+
+
+METHODS: dict[str, Callable[[str, str, str, Path | None], Engine]] = {
+    "nearest": _filter,
+    "bicubic": _filter,
+    "srresnet": _network,
+    "srgan": _network,
+}
+"""All methods in the order in which to show them: name -> its engine for (name, device, precision, weights)."""
+
+
+def load(
+    name: str = "srgan", *, device: str = "auto", precision: str = "auto", weights: str | Path | None = None
+) -> "Upscaler":
+    """Load a method of `METHODS`.
+
+    device: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
+    precision: "auto" (fp16 on CUDA, else fp32), "fp32", "bf16" or "fp16", the latter two where the device has them.
+    weights: a safetensors file with its model card next to it, instead of the method's own weights.
+    Raises SRError for an unknown name, a device or precision that is not there, and weights that are missing, damaged
+    or do not fit their card.
+    """
+    if name not in METHODS:
+        raise SRError(f"unknown method {name!r}; use one of {', '.join(METHODS)}")
+    return Upscaler(name, METHODS[name](name, device, precision, None if weights is None else Path(weights)))
+
+
+class Upscaler:
+    """A loaded method.
+
+    name: as in `METHODS`. scale: enlargement per side. device: where it computes. precision: "fp32", "bf16" or "fp16".
+    """
+
+    def __init__(self, name: str, engine: Engine, tile: int = TILE):
+        """tile: longest side of a window in LR pixels, which bounds the memory that `engine` needs at a time."""
+        self.name, self.scale, self.device, self.precision = name, engine.scale, engine.device, engine.precision
+        self._engine = engine
+        self._tile = max(tile, 4 * engine.overlap)
+
+    def upscale(self, image: Image.Image | np.ndarray, *, progress: Progress | None = None) -> Image.Image | np.ndarray:
+        """Enlarge an image; the result is of the same kind.
+
+        image: a PIL image, which `sr.images.normalise` first brings to mode L, LA, RGB or RGBA (the result's mode), or
+            a uint8 array (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA.
+        progress: called as progress(done, total) after every window. An exception that it raises ends the work and
+            reaches the caller.
+
+        Grey is enlarged as RGB and brought back to BT.601 luma. Alpha is enlarged by bicubic interpolation ("nearest":
+        by replication); colours are not premultiplied, and those of transparent pixels leak into no visible one.
+        Besides the result, memory is needed for one window, whatever the image's size.
+        Raises ImageError for any other image.
+        """
+        if isinstance(image, Image.Image):
+            return self._upscale_picture(normalise(image), progress)
+        pixels = _check_array(image)
+        height, width, planes = pixels.shape
+        result = np.empty((height * self.scale, width * self.scale, planes), np.uint8)
+        for top, left, piece in self._pieces(pixels, progress):
+            result[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+        return result[..., 0] if image.ndim == 2 else result
+
+    def _upscale_picture(self, image: Image.Image, progress: Progress | None) -> Image.Image:
+        pixels = np.asarray(image)
+        result = Image.new(image.mode, (image.width * self.scale, image.height * self.scale))
+        for top, left, piece in self._pieces(pixels[..., None] if image.mode == "L" else pixels, progress):
+            result.paste(Image.fromarray(piece[..., 0] if image.mode == "L" else piece), (left, top))
+        result.info.update(image.info)
+        return result
+
+    def _pieces(self, pixels: np.ndarray, progress: Progress | None) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Enlarged pieces of uint8 (H, W, C) that cover the result, each with its place: (top, left, piece)."""
+        from sr.inference import windows
+
+        rows, columns = (windows(side, self._tile, self._engine.overlap) for side in pixels.shape[:2])
+        total = len(rows) * len(columns)
+        for done in range(total):
+            (seen_y, kept_y), (seen_x, kept_x) = rows[done // len(columns)], columns[done % len(columns)]
+            large = self._enlarge(pixels[seen_y, seen_x])
+            top, bottom = ((y - seen_y.start) * self.scale for y in (kept_y.start, kept_y.stop))
+            left, right = ((x - seen_x.start) * self.scale for x in (kept_x.start, kept_x.stop))
+            yield kept_y.start * self.scale, kept_x.start * self.scale, large[top:bottom, left:right]
+            if progress:
+                progress(done + 1, total)
+
+    def _enlarge(self, window: np.ndarray) -> np.ndarray:
+        """uint8 (H, W, C) of grey, grey and alpha, RGB or RGBA -> the same, enlarged."""
+        from sr.inference import enlarge_alpha, spread_colour
+
+        if self._engine.any_planes:
+            return self._engine(window)
+        planes = window.shape[2]
+        alpha = window[..., -1:] if planes in (2, 4) else None
+        colour = window[..., :3] if planes >= 3 else window[..., :1].repeat(3, axis=2)
+        if alpha is not None:
+            colour = spread_colour(colour, alpha)
+        large = self._engine(colour)
+        if planes < 3:
+            large = np.asarray(Image.fromarray(large).convert("L"))[..., None]
+        return large if alpha is None else np.concatenate([large, enlarge_alpha(alpha, self.scale)], axis=2)
+
+
+def _check_array(image: np.ndarray) -> np.ndarray:
+    """The array as (H, W, C)."""
+    expected = "a PIL image or a uint8 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"the image is of type {type(image).__name__}; expected {expected}")
+    if image.dtype != np.uint8:
+        raise ImageError(f"the image array is of type {image.dtype}, whose range is not known; expected {expected}")
+    if image.ndim not in (2, 3) or 0 in image.shape or image.shape[2:] not in ((), (1,), (3,), (4,)):
+        raise ImageError(f"the image array has shape {image.shape}; expected {expected}")
+    return image[..., None] if image.ndim == 2 else image

@@ -1,0 +1,40 @@
+import pytest
+
+from sr.config import load_config, parse_assignments
+from sr.errors import SRError
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\nleraning_rate: 1\n", "unknown key 'leraning_rate'"),
+        ("name: x\nlr: fast\n", "lr must be float"),
+        ("name: x\naugment: 1\n", "augment must be bool"),
+        ("name: x\nbatch_size: 2.5\n", "batch_size must be int"),
+        ("name: x\nbatch_size: 0\n", "batch_size must be above 0"),
+        ("name: x\ncontent: vgg33\n", "content is 'vgg33', expected one of mse, l1, vgg22, vgg54"),
+        ("name: x\niterations: null\n", "either iterations or minutes"),
+        ("name: x\nadversarial_weight: 1.0e-3\ncrop_size: 100\n", "multiple of 16"),
+        ("lr: 0.1\n", "'name' is missing"),
+        ("[1, 2]", "key: value"),
+        ("a: b: c", "not valid YAML"),
+    ],
+)
+def test_a_wrong_configuration_is_named(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(SRError, match=message):
+        load_config(str(tmp_path / "c.yaml"))
+
+
+def test_unknown_preset_lists_the_known():
+    with pytest.raises(SRError, match="srgan-vgg54.*srresnet-mse"):
+        load_config("esrgan")
+
+
+def test_overrides():
+    config = load_config("srresnet-mse", parse_assignments(["lr=4e-4", "augment=true"]) | {"minutes": 5})
+    assert (config.lr, config.augment, config.minutes, config.iterations) == (4e-4, True, 5.0, None)
+    config = load_config("srresnet-mse-budget", {"iterations": 10})
+    assert (config.minutes, config.iterations) == (None, 10)
+    with pytest.raises(SRError, match="KEY=VALUE"):
+        parse_assignments(["lr"])
