@@ -85,7 +85,7 @@ def _run(args: argparse.Namespace) -> int:
     finished = train(trainer, store, args.out, args.resume, validate)
     path = save_weights(args.out, config.name, trainer.result(), build_card(trainer, store, parent, {}))
     if benchmarks and finished:
-        metrics = card_metrics(path, args.benchmark, args.sets, args.vgg)
+        metrics = card_metrics(path, args.benchmark, args.sets, args.vgg, trainer.device)
         save_weights(args.out, config.name, trainer.result(), build_card(trainer, store, parent, metrics))
     print(f"{'finished' if finished else 'interrupted'} at step {trainer.step}; weights: {path}")
     if not finished:

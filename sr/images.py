@@ -75,8 +75,8 @@ def normalise(image: Image.Image, name: str = "the image") -> Image.Image:
     """A copy in mode L, LA, RGB or RGBA, upright, whose `info` holds at most an "icc_profile" that fits the mode.
 
     EXIF orientation is applied. Palettes become RGB or, with transparency, RGBA; 1 bit becomes L. CMYK becomes sRGB
-    through its embedded profile, or RGB by Pillow's plain formula where it has none. 16 bits per channel become 8 with a
-    warning (colour by Pillow, which drops the lower 8; grey by rounding). Nothing depends on the values.
+    through its embedded profile, or RGB by Pillow's plain formula where it has none. 16 bits per channel become 8
+    with a warning (colour by Pillow, which drops the lower 8; grey by rounding). Nothing depends on the values.
     name: what an error message or warning calls it.
     Raises ImageError for animations, damaged data, empty images, floating point and 32-bit integers.
     """
@@ -165,12 +165,7 @@ def _to_8_bit(image: Image.Image, stored: str, name: str) -> Image.Image:
         return image.convert("LA" if transparent else "L")
     if stored.startswith("RGB;16") and "transparency" in image.info:
         image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
-    try:
-        return image.convert("RGBA" if transparent else "RGB")
-    except ValueError as error:
-        raise ImageError(
-            f"{name} has pixel mode {image.mode}, which is not supported; convert it to RGB first"
-        ) from error
+    return image.convert("RGBA" if transparent else "RGB")
 
 
 def _reduce_grey(image: Image.Image, maximum: int) -> Image.Image:
@@ -196,7 +191,7 @@ def _cmyk_to_rgb(image: Image.Image, name: str) -> Image.Image:
                 outputMode="RGB",
                 flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
             )
-        except ImageCms.PyCMSError as error:
+        except (ImageCms.PyCMSError, OSError) as error:
             warnings.warn(f"{name} has an unusable CMYK profile ({error}); its colours are approximate", stacklevel=2)
     return image.convert("RGB")
 

@@ -36,8 +36,8 @@ class L1Loss(nn.Module):
 class VGGLoss(nn.Module):
     """Equation 5: l_VGG/i.j = 1/(W_ij H_ij) * sum_x,y (phi_i,j(I_HR) - phi_i,j(G(I_LR)))^2.
 
-    phi_i,j are the feature maps after the activation and before the pooling, rescaled by 1/12.75; the squares are summed
-    over the channels.
+    phi_i,j are the feature maps after the activation and before the pooling, rescaled by 1/12.75; the squares are
+    summed over the channels.
 
     layer: "vgg22" (low-level features) or "vgg54" (high-level).
     weights: a local file with `features.N.weight` and `features.N.bias` in torchvision's layout (.safetensors, or

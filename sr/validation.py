@@ -38,14 +38,17 @@ def _restore(generator: SRResNet, lr: np.ndarray, device: torch.device) -> np.nd
     return restored.permute(1, 2, 0).cpu().numpy()
 
 
-def card_metrics(weights: Path, benchmark: Path, sets: list[str], vgg: Path | None) -> dict[str, Any]:
+def card_metrics(
+    weights: Path, benchmark: Path, sets: list[str], vgg: Path | None, device: torch.device
+) -> dict[str, Any]:
     """Means of a generator's weights file over benchmark sets: {protocol: {SET: {"psnr", "ssim"[, "vgg54"]}}}.
 
     vgg: VGG weights; with them the distance of the VGG54 features is measured, too.
     """
-    loss = VGGLoss("vgg54", vgg) if vgg else None
+    loss = VGGLoss("vgg54", vgg).to(device) if vgg else None
     # Any network method will do: the architecture comes from the card beside the weights.
-    measured = evaluate(benchmark, sets, ["srresnet"], weights={"srresnet": weights}, vgg54=loss, progress=True)
+    given = {"srresnet": weights}
+    measured = evaluate(benchmark, sets, ["srresnet"], weights=given, vgg54=loss, device=str(device), progress=True)
     return {
         protocol: {
             name: {key: round(value, 4) for key, value in of_set["srresnet"].items() if key != "images"}

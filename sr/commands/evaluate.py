@@ -24,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["Set5", "Set14", "BSD100"],
         metavar="SET",
-        help="folders of DIR (default: %(default)s)",
+        help="folders of DIR (default: Set5 Set14 BSD100)",
     )
     parser.add_argument(
         "--methods",
         nargs="+",
         default=["bicubic", "srresnet", "srgan"],
         metavar="METHOD",
-        help=f"out of: {', '.join(METHODS)} (default: %(default)s)",
+        help=f"out of: {', '.join(METHODS)} (default: bicubic srresnet srgan)",
     )
     parser.add_argument(
         "--protocol",
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vgg",
         type=Path,
         metavar="FILE",
-        help="VGG16's or VGG19's weights in torchvision's layout: adds the distance of VGG54 features",
+        help="VGG16 or VGG19 in torchvision's layout: adds the distance of VGG54 features (lower is better)",
     )
     parser.add_argument(
         "--weights",
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_method_and_file,
         metavar="METHOD=FILE",
-        help="weights (.safetensors) to measure instead of the shipped ones",
+        help="weights (.safetensors, model card beside it) to measure instead of the shipped ones",
     )
 
 

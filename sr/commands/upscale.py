@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(jobs.items(), desc="images", unit="image", disable=len(jobs) == 1) as bar:
         for source, target in bar:
             try:
-                _upscale(upscaler, source, target)
+                _upscale(upscaler, source, target, alone=len(jobs) == 1)
             except SRError as error:
                 failures += 1
                 tqdm.write(f"error: {error}", file=sys.stderr)
@@ -57,14 +57,14 @@ def run(args: argparse.Namespace) -> int:
     return 2 if failures == len(jobs) else int(failures > 0)
 
 
-def _upscale(upscaler: Upscaler, source: Path, target: Path) -> None:
+def _upscale(upscaler: Upscaler, source: Path, target: Path, alone: bool) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `read_image` raises where it matters
         image = read_image(source)
     for warning in caught:
         tqdm.write(f"warning: {warning.message}", file=sys.stderr)
-    with tqdm(desc=source.name, unit="tile", leave=False) as bar:
+    with tqdm(desc=source.name, unit="tile", leave=alone) as bar:
         result = upscaler.upscale(image, progress=_progress(bar))
     write_png(result, target)
 
@@ -110,7 +110,7 @@ def _expand(inputs: list[Path]) -> list[Path]:
         if path.is_dir():
             found = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes and file.is_file())
             if not found:
-                raise SRError(f"folder {path} holds no image files ({' '.join(sorted(suffixes))})")
+                raise SRError(f"folder {path} holds no image files ({', '.join(FORMATS)})")
         for file in found:
             sources.setdefault(file.resolve(), file)
     return list(sources.values())

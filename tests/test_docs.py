@@ -1,0 +1,110 @@
+"""Every command and every figure of the README."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import train
+from sr.__main__ import main as sr_main
+from sr.losses import VGG_BLOCKS, _build
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+SMALL = "num_blocks=1 channels=8 discriminator_channels=4 crop_size=32 batch_size=2"
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory) -> Path:
+    """A folder in which the README's commands find what they name: photos, a tiny $SR_DATA, and the examples."""
+    folder = tmp_path_factory.mktemp("readme")
+    with Image.open(ROOT / "demo" / "examples" / "hr" / "cat.png") as cat:
+        hr = cat.convert("RGB").crop((100, 60, 196, 156))
+    lr = hr.resize((24, 24), Image.Resampling.BICUBIC)
+    (folder / "photos").mkdir()
+    for name in ("photo.jpg", "photos/a.png", "more.png"):
+        lr.save(folder / name)
+    for name in ("Set5", "Set14", "BSD100"):
+        for kind, image in (("HR", hr), ("LRx4", lr)):
+            (folder / "data" / "benchmark" / name / kind).mkdir(parents=True)
+            image.save(folder / "data" / "benchmark" / name / kind / "a.png")
+    (folder / "data" / "train").mkdir()
+    for i in range(2):
+        hr.rotate(90 * i).save(folder / "data" / "train" / f"{i}.png")
+    torch.manual_seed(0)
+    vgg = {f"features.{key}": value for key, value in _build(VGG_BLOCKS["VGG16"], 5, 3).state_dict().items()}
+    save_file(vgg, folder / "data" / "vgg16_imagenet_features.safetensors")
+    for name in ("sr", "demo", "train.py"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def run(command: str) -> int:
+    """The command's exit code, in this process, as starting torch takes seconds. Trainings are cut short."""
+    words = shlex.split(os.path.expandvars(command))
+    if words[:3] == ["python", "-m", "sr"]:
+        return sr_main(words[3:])
+    assert words[:2] == ["python", "train.py"], command
+    words = words[2:]
+    if "--minutes" in words:
+        words[words.index("--minutes") + 1] = "0.02" if "--resume" not in words else "0.03"
+    return train.main(words + (["--set", *SMALL.split()] if "--config" in words else []))
+
+
+def test_every_command_works_as_written(workplace, monkeypatch):
+    """In the README's order, because later commands use what earlier ones made."""
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("SR_DATA", "data")
+    for command in COMMANDS:
+        if not command.startswith("make "):
+            assert run(command) == 0, command
+    for made in ("photo_x4.png", "enlarged/a.png", "enlarged/more.png", "results/figure.png", "runs/srgan/srgan.json"):
+        assert Path(made).is_file(), made
+    assert json.loads(Path("results/standard.json").read_text())["protocol"] == "standard"
+
+
+def test_make_targets_exist():
+    targets = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
+    assert targets == ["demo", "test"]
+    for target in targets:
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_python_example_works(workplace):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], cwd=workplace, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with Image.open(workplace / "photo_x4.png") as image:
+        assert image.size == (96, 96)
+
+
+def test_files_that_the_readme_names_are_there():
+    for path in re.findall(r"\]\(((?!http)[^)]+)\)", README):
+        assert (ROOT / path).exists(), path
+
+
+def test_quality_table_is_what_was_measured():
+    """Every row of the README's table, from the JSON that its commands wrote."""
+    results = {p: json.loads((ROOT / "results" / f"{p}.json").read_text())["results"] for p in ("paper", "standard")}
+    rows = re.findall(r"^\| (Set5|Set14|BSD100) \| (\w+) \|(.*)\|$", README, re.MULTILINE)
+    assert len(rows) == 12
+    for of_set, method, cells in rows:
+        paper, standard = (results[protocol][of_set][method] for protocol in ("paper", "standard"))
+        measured = [f"{figures['psnr']:.2f} / {figures['ssim']:.4f}" for figures in (paper, standard)]
+        measured.append(f"{standard['vgg54']:.1f}")
+        assert [cell.strip() for cell in cells.split("|")[:3]] == measured, (of_set, method)
+
+
+def test_every_training_flag_is_in_the_help():
+    done = subprocess.run([sys.executable, "train.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for flag in set(re.findall(r"--[a-z-]+", " ".join(c for c in COMMANDS if "train.py" in c))):
+        assert flag in done.stdout
