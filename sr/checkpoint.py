@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from sr.errors import SRError
@@ -32,7 +32,7 @@ def save_weights(folder: Path, name: str, state: dict[str, Tensor], card: dict[s
     half = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     half = {key: value.half() if value.is_floating_point() else value for key, value in half.items()}
     path = folder / f"{name}.safetensors"
-    write_atomically(path, lambda temporary: save_file(half, temporary))
+    write_atomically(path, lambda temporary: temporary.write_bytes(save(half)))
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return path

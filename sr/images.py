@@ -1,6 +1,7 @@
 """Image files in and out. Whatever comes in leaves here as 8-bit grey or RGB, with or without alpha, upright."""
 
 import os
+import re
 import struct
 import warnings
 import zlib
@@ -22,7 +23,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000
 
 # Pillow documents no closed set: its decoders let these through when a file is damaged.
 _DECODER_ERRORS = (OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError)
-_DECODER_ERRORS += (struct.error, zlib.error)
+_DECODER_ERRORS += (RuntimeError, struct.error, zlib.error)
 
 _COLOUR_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
 
@@ -92,7 +93,7 @@ def normalise(image: Image.Image, name: str = "the image") -> Image.Image:
     except _DECODER_ERRORS as error:
         raise ImageError(f"{name} is damaged or truncated: {error}") from error
     # BGR;16 packs a whole pixel into 16 bits.
-    if (";1" in stored and not stored.startswith("BGR")) or image.mode.startswith("I;16"):
+    if re.match(r"(?!BGR).*;1[26]", stored) or image.mode.startswith("I;16"):
         warnings.warn(f"{name} has more than 8 bits per channel; they are reduced to 8", stacklevel=2)
     image = _to_8_bit(_upright(image, name), stored, name)
     profile = image.info.get("icc_profile")
@@ -174,7 +175,7 @@ def _reduce_grey(image: Image.Image, maximum: int) -> Image.Image:
     transparent = image.info.get("transparency")
     if transparent is not None:
         grey.putalpha(Image.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8)))
-    grey.info = {key: image.info[key] for key in ("icc_profile",) if key in image.info}
+    grey.info = image.info
     return grey
 
 

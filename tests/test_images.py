@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from sr.errors import ImageError, SRError
 from sr.images import read_image, read_rgb_array, write_png
@@ -200,6 +200,8 @@ def test_more_than_8_bits_are_scaled_not_clipped(tmp_path, name):
 def test_8_bit_files_do_not_warn(tmp_path, recwarn):
     for name in ("a.png", "a.jpg", "a.tif", "a.bmp", "a.webp", "a.ppm", "a.gif"):
         read_image(save(picture(), tmp_path / name))
+    for name in ("two.png", "two.bmp"):
+        read_image(save(Image.fromarray(picture()).quantize(2), tmp_path / name, bits=1))
     assert not recwarn.list
 
 
@@ -272,6 +274,15 @@ def test_the_limit_is_an_argument(tmp_path):
     assert read_image(path, max_pixels=100).size == (10, 10)
     with pytest.raises(ImageError, match="10 x 10 pixels"):
         read_image(path, max_pixels=99)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_a_damaged_avif(tmp_path):
+    path = save(picture(32, 32), tmp_path / "a.avif")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"pitm", b"????"))  # no primary item
+    with pytest.raises(ImageError, match=r"a\.avif is damaged or truncated"):
+        read_image(path)
 
 
 def test_file_objects_are_read_from_their_start():
