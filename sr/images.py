@@ -7,13 +7,13 @@ import warnings
 import zlib
 from io import BytesIO
 from pathlib import Path
-from secrets import token_hex
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from sr.errors import ImageError, SRError
+from sr.files import write_atomically
 
 MAX_INPUT_PIXELS = 64_000_000
 """Pixels that `read_image` accepts unless told otherwise. Enlarged x4 they fill 4 GB of memory."""
@@ -60,16 +60,11 @@ def write_png(image: Image.Image, path: str | os.PathLike) -> None:
 
     Raises SRError when it cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
+    profile = image.info.get("icc_profile")
     try:
-        with open(temporary, "xb") as file:
-            image.save(file, format="PNG", icc_profile=image.info.get("icc_profile"))
-        os.replace(temporary, path)
+        write_atomically(Path(path), lambda temporary: image.save(temporary, format="PNG", icc_profile=profile))
     except OSError as error:
         raise SRError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def normalise(image: Image.Image, name: str = "the image") -> Image.Image:

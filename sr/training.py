@@ -5,6 +5,7 @@ import math
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,13 @@ class _StopRequest:
             signal.signal(number, handler)
 
 
-def train(trainer: Trainer, store: ImageStore, out: Path, resume: bool, validate: Any = None) -> bool:
+def train(
+    trainer: Trainer,
+    store: ImageStore,
+    out: Path,
+    resume: bool,
+    validate: Callable[[Trainer], dict[str, float]] | None = None,
+) -> bool:
     """Runs until the iterations or the time budget are used up. Returns False when a signal ended it before.
 
     out: gets `checkpoint.pt` and `log.csv`; with `resume` both are continued.

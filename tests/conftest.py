@@ -2,10 +2,6 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
-
-# Two test processes on two cores are quicker than one that fights over both.
-torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
 @pytest.fixture(scope="session")

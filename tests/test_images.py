@@ -314,7 +314,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     path.write_bytes(b"old")
 
     def full(image, file, **options):
-        file.write(b"half a picture")
+        file.write_bytes(b"half a picture")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
@@ -323,6 +323,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.png", b"old")]
 
 
-def test_writing_into_no_folder(tmp_path):
+def test_writing_makes_the_folder_or_says_why_not(tmp_path):
+    write_png(Image.new("L", (2, 2)), tmp_path / "new" / "a.png")
     with pytest.raises(SRError, match="cannot be written"):
-        write_png(Image.new("L", (2, 2)), tmp_path / "none" / "a.png")
+        write_png(Image.new("L", (2, 2)), tmp_path / "new" / "a.png" / "b.png")
