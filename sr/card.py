@@ -40,6 +40,7 @@ def build_card(
     stage = {
         "command": command_line(),
         "loss": _describe_loss(trainer),
+        "departures": _departures(trainer),
         "steps": trainer.step,
         "patches": trainer.step * config.batch_size,
         "seconds": round(trainer.seconds),
@@ -57,7 +58,7 @@ def build_card(
         "input": "RGB in [0, 1], (N, 3, H, W)",
         "output": "RGB in [-1, 1], (N, 3, 4H, 4W), not clipped",
         "degradation": _describe_degradation(config),
-        "departures": _departures(trainer),
+        "departures": list(dict.fromkeys(text for stage in stages for text in stage["departures"])),
         "training": stages,
         "patches_in_all": sum(stage["patches"] for stage in stages),
         "seconds_in_all": sum(stage["seconds"] for stage in stages),
@@ -96,8 +97,8 @@ def _departures(trainer: Trainer) -> list[str]:
         result.append(f"an L1 term on the pixels, weight {config.pixel_weight:g}")
     if config.adversarial_weight not in (0, 1e-3):
         result.append(f"adversarial weight {config.adversarial_weight:g} instead of 0.001")
-    if config.batch_size != 16:
-        result.append(f"batches of {config.batch_size} instead of 16")
+    if (config.batch_size, config.crop_size) != (16, 96):
+        result.append(f"batches of {config.batch_size} crops of {config.crop_size} pixels a side instead of 16 of 96")
     if config.lr != 1e-4 or config.schedule == "cosine":
         result.append(
             f"learning rate {config.lr:g}, schedule {config.schedule}, {config.warmup_steps} steps of warm-up"
@@ -110,6 +111,8 @@ def _departures(trainer: Trainer) -> list[str]:
         result.append(f"gradient norm clipped to {config.clip_grad_norm:g}")
     if config.ema_decay:
         result.append(f"the weights are an exponential moving average, decay {config.ema_decay:g}")
+    if config.freeze_batch_norm:
+        result.append("the generator's batch normalisation uses fixed statistics")
     if config.augment:
         result.append("flips and quarter turns")
     if config.rescale_min < 1:

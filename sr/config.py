@@ -52,6 +52,7 @@ class TrainConfig:
     beta1: float = 0.9
     beta2: float = 0.999
     clip_grad_norm: float | None = None  # of all gradients of a network together
+    freeze_batch_norm: bool = False  # G's BN uses the statistics it starts with, as at test time
     ema_decay: float | None = None  # the exponential moving average of G's weights becomes the result
     precision: str = "fp32"  # bf16: autocast, master weights and losses stay fp32
     seed: int = 0

@@ -48,6 +48,10 @@ class Trainer:
         if initial_weights is not None:
             self.generator.load_state_dict(initial_weights)
         self.generator.to(device, memory_format=torch.channels_last).train()
+        if config.freeze_batch_norm:
+            for module in self.generator.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         self.generator_optimizer = self._adam(self.generator, config.lr)
         self.average = None
         if config.ema_decay is not None:

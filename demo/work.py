@@ -1,0 +1,121 @@
+"""What the page computes: every method on one picture. Knows no page; files in, files out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import sr
+from sr.errors import ImageError
+from sr.images import read_image, read_rgb_array, write_png
+from sr.methods import Upscaler
+from sr.metrics import PROTOCOLS, psnr, ssim
+from sr.resize import imresize
+
+METHODS = {"nearest": "Nearest neighbour", "bicubic": "Bicubic", "srresnet": "SRResNet", "srgan": "SRGAN"}
+ORIGINAL = {"original": "Original"}
+SCALE = 4
+
+MAX_UPSCALE_PIXELS = 1_000_000
+"""Largest picture for Upscale; its result has 16 times as many pixels, and a browser holds four of those."""
+MAX_COMPARE_PIXELS = SCALE**2 * 250_000
+MIN_COMPARE_SIDE = 20  # SSIM's 11-pixel window inside a 4-pixel border, as a multiple of 4
+MAX_FILE_MIB = 64
+
+Report = Callable[[float, str], None]
+"""Called with the share of the work that is done (0 to 1) and what is being done. What it raises ends the work."""
+
+
+@dataclass(frozen=True)
+class Result:
+    method: str
+    label: str
+    path: Path  # PNG
+    seconds: float | None  # None for the original
+    psnr: dict[str, float]  # protocol -> dB; empty where there is no truth to compare with
+    ssim: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    mode: str  # "upscale" or "compare"
+    name: str  # of the picture's file
+    lr_size: tuple[int, int]  # width, height
+    device: str
+    results: tuple[Result, ...]
+
+
+@cache
+def upscaler(method: str) -> Upscaler:
+    return sr.load(method)
+
+
+def upscale(path: Path, folder: Path, report: Report) -> Outcome:
+    """Enlarge the picture at `path` by every method. The PNGs go to `folder`.
+
+    Raises ImageError for a file that is no usable picture or larger than MAX_UPSCALE_PIXELS.
+    """
+    image = read_image(_open(path), max_pixels=MAX_UPSCALE_PIXELS)
+    results = []
+    for index, (method, label) in enumerate(METHODS.items()):
+        enlarged, seconds = _timed(method, image, index, report)
+        results.append(Result(method, label, _save(enlarged, folder, path, method), seconds, {}, {}))
+    return Outcome("upscale", path.name, image.size, upscaler("srgan").device, tuple(results))
+
+
+def compare(path: Path, folder: Path, report: Report) -> Outcome:
+    """Reduce the picture at `path` x4 by MATLAB's bicubic, enlarge it by every method and measure against the original.
+
+    The original is cropped at the right and the bottom to a multiple of 4. The PNGs go to `folder`.
+    Raises ImageError for a file that is no usable picture, larger than MAX_COMPARE_PIXELS, or with a side below
+    MIN_COMPARE_SIDE.
+    """
+    whole = read_rgb_array(_open(path), max_pixels=MAX_COMPARE_PIXELS)
+    height, width = (side - side % SCALE for side in whole.shape[:2])
+    if min(height, width) < MIN_COMPARE_SIDE:
+        size = f"{whole.shape[1]} x {whole.shape[0]} pixels"
+        raise ImageError(
+            f"{path.name} has {size}, but Compare needs at least {MIN_COMPARE_SIDE} x {MIN_COMPARE_SIDE} "
+            "to measure anything; use a larger picture, or Upscale"
+        )
+    hr = np.ascontiguousarray(whole[:height, :width])
+    lr = imresize(torch.from_numpy(hr).permute(2, 0, 1)[None], 1 / SCALE)[0].permute(1, 2, 0).contiguous().numpy()
+    results = []
+    for index, (method, label) in enumerate(METHODS.items()):
+        restored, seconds = _timed(method, lr, index, report)
+        figures = [{protocol: metric(restored, hr, protocol) for protocol in PROTOCOLS} for metric in (psnr, ssim)]
+        results.append(Result(method, label, _save(restored, folder, path, method), seconds, *figures))
+    results.append(Result("original", ORIGINAL["original"], _save(hr, folder, path, "original"), None, {}, {}))
+    return Outcome("compare", path.name, (lr.shape[1], lr.shape[0]), upscaler("srgan").device, tuple(results))
+
+
+def _open(path: Path) -> BytesIO:
+    # A file object, so that messages name the file as its owner knows it and not the server's folder.
+    file = BytesIO(path.read_bytes())
+    file.name = path.name
+    return file
+
+
+def _timed(method: str, image, index: int, report: Report):
+    """The enlarged image and the seconds it took, without loading the weights."""
+    report(index / len(METHODS), METHODS[method])
+    engine = upscaler(method)
+
+    def tile(done: int, total: int) -> None:
+        report((index + done / total) / len(METHODS), f"{METHODS[method]}, tile {done} of {total}")
+
+    start = time.perf_counter()
+    enlarged = engine.upscale(image, progress=tile)
+    return enlarged, time.perf_counter() - start
+
+
+def _save(image: Image.Image | np.ndarray, folder: Path, source: Path, method: str) -> Path:
+    path = folder / f"{source.stem[:60]}_x{SCALE}_{method}.png"
+    write_png(image if isinstance(image, Image.Image) else Image.fromarray(image), path)
+    return path
