@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ def _run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     print(config.to_yaml(), end="", flush=True)
     benchmarks = [BenchmarkSet(args.benchmark, name) for name in args.sets] if args.benchmark else []
-    initial, parent = _initial(config)
-    trainer = Trainer(config, _device(args.device), initial, args.vgg)
+    # What a resumed run started from is in its checkpoint.
+    initial, parent_card = (None, None) if args.resume else _initial(config)
+    trainer = Trainer(config, _device(args.device), initial, parent_card, args.vgg)
     store = ImageStore(args.data, min_side=config.crop_size + 2 * MARGIN)
     print(f"{len(store)} images, {store.pixels / 1e6:.0f} Mpixel, {len(store.skipped)} files skipped; {trainer.device}")
     if args.dry_run:
@@ -83,14 +85,21 @@ def _run(args: argparse.Namespace) -> int:
     (args.out / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
     validate = validator(benchmarks[0]) if benchmarks else None
     finished = train(trainer, store, args.out, args.resume, validate)
-    path = save_weights(args.out, config.name, trainer.result(), build_card(trainer, store, parent, {}))
+    path = save_weights(args.out, config.name, trainer.result(), build_card(trainer, store, {}))
     if benchmarks and finished:
         metrics = card_metrics(path, args.benchmark, args.sets, args.vgg, trainer.device)
-        save_weights(args.out, config.name, trainer.result(), build_card(trainer, store, parent, metrics))
+        save_weights(args.out, config.name, trainer.result(), build_card(trainer, store, metrics))
     print(f"{'finished' if finished else 'interrupted'} at step {trainer.step}; weights: {path}")
     if not finished:
-        print(f"continue with: python train.py --resume --data {' '.join(map(str, args.data))} --out {args.out}")
+        print(f"continue with: {_resume_command(args)}")
     return 0
+
+
+def _resume_command(args: argparse.Namespace) -> str:
+    words = ["python", "train.py", "--resume", "--data", *args.data, "--out", args.out]
+    words += ["--vgg", args.vgg] if args.vgg else []
+    words += ["--benchmark", args.benchmark, "--sets", *args.sets] if args.benchmark else []
+    return shlex.join(map(str, words))
 
 
 def _configuration(args: argparse.Namespace) -> TrainConfig:

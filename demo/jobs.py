@@ -26,8 +26,7 @@ class Jobs:
         """The value of work(check), where the work calls check() often.
 
         When this coroutine is cancelled or `stop` is called, the next check() raises JobStoppedError. A cancelled
-        coroutine
-        ends only after the thread has, so that whoever allows one job at a time gets one computation at a time.
+        coroutine ends only after the thread has, so that whoever allows one job at a time gets one computation.
         """
         stop = threading.Event()
 

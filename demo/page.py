@@ -16,8 +16,8 @@ FIGURES = """
   <caption>{{value.caption}}</caption>
   <thead>
     <tr>
-      <th scope="col">Method</th>{{#each value.columns}}<th scope="col">{{this}}</th>{{/each}}<th
-      scope="col">Result</th>
+      <th scope="col">Method</th>{{#each value.columns}}<th scope="col">{{this}}</th>{{/each}}
+      <th scope="col">Result</th>
     </tr>
   </thead>
   <tbody>
@@ -25,8 +25,8 @@ FIGURES = """
     <tr>
       <th scope="row">{{this.label}}</th>{{#each this.cells}}<td>{{this}}</td>{{/each}}
       <td>
-        <a href="{{this.file.url}}" download="{{this.file.orig_name}}" aria-label="Download {{this.label}} as
-        PNG">PNG&nbsp;↓</a>
+        <a href="{{this.file.url}}" download="{{this.file.orig_name}}"
+          aria-label="Download {{this.label}} as PNG">PNG&nbsp;↓</a>
       </td>
     </tr>
   {{/each}}

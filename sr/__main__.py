@@ -1,12 +1,12 @@
-"""python -m sr upscale|evaluate|figure ...: the library's command line."""
+"""python -m sr upscale|evaluate|figure|blend ...: the library's command line."""
 
 import argparse
 import sys
 
-from sr.commands import evaluate, figure, upscale
+from sr.commands import blend, evaluate, figure, upscale
 from sr.errors import SRError
 
-COMMANDS = {"upscale": upscale, "evaluate": evaluate, "figure": figure}
+COMMANDS = {"upscale": upscale, "evaluate": evaluate, "figure": figure, "blend": blend}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,23 +17,23 @@ from sr.training import Trainer
 
 
 def command_line() -> str:
-    """This process's command, with the folder that SR_DATA names written as $SR_DATA and the home folder as ~."""
+    """This process's command, with $SR_DATA and ~ in the place of the folders that they stand for."""
     script = Path(sys.argv[0])
     program = ["-m", script.parent.name] if script.name == "__main__.py" else [script.name]
-    words = [*program, *sys.argv[1:]]
-    data, home = os.environ.get("SR_DATA"), str(Path.home())
-    text = shlex.join(["python", *words])
+    return _portable(shlex.join(["python", *program, *sys.argv[1:]]))
+
+
+def _portable(text: str) -> str:
+    """Without this machine's folders: $SR_DATA and ~ in their place."""
+    data = os.environ.get("SR_DATA")
     if data:
         text = text.replace(data.rstrip("/"), "$SR_DATA")
-    return text.replace(home, "~")
+    return text.replace(str(Path.home()), "~")
 
 
-def build_card(
-    trainer: Trainer, store: ImageStore, parent: dict[str, Any] | None, metrics: dict[str, Any]
-) -> dict[str, Any]:
-    """The card of the weights that `trainer` delivers.
+def build_card(trainer: Trainer, store: ImageStore, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The card of the weights that `trainer` delivers; the training stages of the weights it started from come first.
 
-    parent: the card of the weights that the run started from; its training stages come first.
     metrics: protocol -> set -> figures.
     """
     config = trainer.config
@@ -47,10 +47,10 @@ def build_card(
         "hardware": hardware(trainer.device),
         "precision": config.precision,
         "data": {"images": len(store), "megapixels": round(store.pixels / 1e6), "folders": store.counts},
-        "config": asdict(config),
+        "config": asdict(config) | {"init": _portable(config.init) if config.init else None},
         "versions": {"sr": sr.__version__, "torch": torch.__version__},
     }
-    stages = [*(parent or {}).get("training", []), stage]
+    stages = [*(trainer.parent_card or {}).get("training", []), stage]
     return {
         "name": config.name,
         "paper": "Ledig et al., Photo-Realistic Single Image Super-Resolution Using a GAN, CVPR 2017",

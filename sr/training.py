@@ -30,7 +30,8 @@ class TrainingDiverged(SRError):  # noqa: N818 - it says what happened
 class Trainer:
     """The networks, losses and optimizers of one run; `train_step` is one iteration.
 
-    initial_weights: the generator's state dict to start from. vgg_weights: see `sr.losses.VGGLoss`.
+    initial_weights: the generator's state dict to start from; parent_card: its model card.
+    vgg_weights: see `sr.losses.VGGLoss`.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Trainer:
         config: TrainConfig,
         device: torch.device,
         initial_weights: dict[str, Tensor] | None = None,
+        parent_card: dict[str, Any] | None = None,
         vgg_weights: Path | None = None,
     ):
         torch.manual_seed(config.seed)
-        self.config, self.device = config, device
+        self.config, self.device, self.parent_card = config, device, parent_card
         self.step = 0  # finished iterations
         self.seconds = 0.0  # of training, over all resumed parts
         self.generator = SRResNet(config.num_blocks, config.channels, config.scale)
@@ -197,11 +199,12 @@ class Trainer:
         return {name: part for name, part in networks.items() if part is not None} | self._optimizers()
 
     def state_dict(self) -> dict[str, Any]:
-        counters = {"config": asdict(self.config), "step": self.step, "seconds": self.seconds}
-        return counters | {name: part.state_dict() for name, part in self._parts().items()}
+        facts = {"config": asdict(self.config), "parent_card": self.parent_card}
+        facts |= {"step": self.step, "seconds": self.seconds}
+        return facts | {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.parent_card = state["step"], state["seconds"], state["parent_card"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 

@@ -116,7 +116,7 @@ def test_every_term_of_every_preset_reaches_the_generator(preset, vgg_files):
 
 def test_papers_presets():
     """Section 3.2: iterations, rates, batch 16 of 96x96, Adam 0.9, 1e-3, TV 2e-8."""
-    variants = {name: load_config(name) for name in preset_names() if not name.endswith("-budget")}
+    variants = {name: load_config(name) for name in preset_names() if not name.endswith(("-budget", "-finetune"))}
     assert list(variants) == ["srgan-mse", "srgan-vgg22", "srgan-vgg54", "srresnet-mse", "srresnet-vgg22"]
     for name, config in variants.items():
         assert (config.batch_size, config.crop_size, config.beta1, config.lr) == (16, 96, 0.9, 1e-4)

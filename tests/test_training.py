@@ -1,6 +1,9 @@
 import csv
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,19 +126,12 @@ def assert_equal(a: object, b: object) -> None:
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
-def test_interruption_saves_and_says_how_to_go_on(photos, tmp_path):
-    out = tmp_path / "run"
-    command = [
-        sys.executable,
-        "train.py",
-        *SRRESNET,
-        "--data",
-        str(photos),
-        "--out",
-        str(out),
-        "--iterations",
-        "100000",
-    ]
+def test_interruption_saves_and_says_how_to_go_on(photos, vgg, trained, tmp_path):
+    start, out = tmp_path / "start", tmp_path / "run"
+    shutil.copytree(trained, start)
+    command = [sys.executable, "train.py", "--config", "srgan-vgg54-budget", "--device", "cpu", "--set", *TINY]
+    command += ["--init", str(start / "srresnet.safetensors"), "--vgg", str(vgg)]
+    command += ["--data", str(photos), "--out", str(out), "--iterations", "100000"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 120
     while not (out / "log.csv").exists() and time.monotonic() < deadline:
@@ -143,11 +139,13 @@ def test_interruption_saves_and_says_how_to_go_on(photos, tmp_path):
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
-    assert "continue with: python train.py --resume" in printed
     done = load_checkpoint(out / "checkpoint.pt")["step"]
-    arguments = ["--resume", "--data", str(photos), "--out", str(out), "--device", "cpu"]
-    assert train.main([*arguments, "--iterations", str(done + 2)]) == 0
+    shutil.rmtree(start)  # the checkpoint is all that going on needs
+    (resume,) = re.findall(r"continue with: python train.py (.*)", printed)
+    assert train.main([*shlex.split(resume), "--device", "cpu", "--iterations", str(done + 2)]) == 0
     assert load_checkpoint(out / "checkpoint.pt")["step"] == done + 2
+    stages = json.loads((out / "srgan.json").read_text())["training"]
+    assert [stage["config"]["name"] for stage in stages] == ["srresnet", "srgan"]
 
 
 def test_time_budget_finishes_its_schedule(photos, tmp_path):
