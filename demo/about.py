@@ -2,13 +2,10 @@
 
 import json
 from html import escape
-from pathlib import Path
 from typing import Any
 
-import sr
 from demo.work import METHODS
-
-WEIGHTS = Path(sr.__file__).parent / "weights"
+from sr.methods import WEIGHTS
 
 INTRODUCTION = """
 **SRResNet** enlarges a picture four times in each direction and was trained to be as close as possible to the true

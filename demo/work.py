@@ -8,7 +8,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 import sr
@@ -16,7 +15,7 @@ from sr.errors import ImageError
 from sr.images import read_image, read_rgb_array, write_png
 from sr.methods import Upscaler
 from sr.metrics import PROTOCOLS, psnr, ssim
-from sr.resize import imresize
+from sr.resize import hr_and_lr
 
 METHODS = {"nearest": "Nearest neighbour", "bicubic": "Bicubic", "srresnet": "SRResNet", "srgan": "SRGAN"}
 ORIGINAL = {"original": "Original"}
@@ -77,15 +76,13 @@ def compare(path: Path, folder: Path, report: Report) -> Outcome:
     MIN_COMPARE_SIDE.
     """
     whole = read_rgb_array(_open(path), max_pixels=MAX_COMPARE_PIXELS)
-    height, width = (side - side % SCALE for side in whole.shape[:2])
-    if min(height, width) < MIN_COMPARE_SIDE:
+    if min(whole.shape[:2]) < MIN_COMPARE_SIDE:
         size = f"{whole.shape[1]} x {whole.shape[0]} pixels"
         raise ImageError(
             f"{path.name} has {size}, but Compare needs at least {MIN_COMPARE_SIDE} x {MIN_COMPARE_SIDE} "
             "to measure anything; use a larger picture, or Upscale"
         )
-    hr = np.ascontiguousarray(whole[:height, :width])
-    lr = imresize(torch.from_numpy(hr).permute(2, 0, 1)[None], 1 / SCALE)[0].permute(1, 2, 0).contiguous().numpy()
+    hr, lr = hr_and_lr(whole, SCALE)
     results = []
     for index, (method, label) in enumerate(METHODS.items()):
         restored, seconds = _timed(method, lr, index, report)

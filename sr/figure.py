@@ -3,30 +3,23 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from sr.errors import SRError
 from sr.methods import load
 from sr.metrics import psnr, ssim
-from sr.resize import imresize
 
 TITLES = {"nearest": "nearest", "bicubic": "bicubic", "srresnet": "SRResNet", "srgan": "SRGAN"}
-SCALE = 4
 GAP, LINE = 8, 22  # pixels between panels, height of a line of text
 
 
 def restore(
-    hr: np.ndarray, methods: Sequence[str], device: str = "auto", progress: Callable[[str], object] = lambda name: None
+    lr: np.ndarray, methods: Sequence[str], device: str = "auto", progress: Callable[[str], object] = lambda name: None
 ) -> dict[str, np.ndarray]:
-    """Reduces an HR image x1/4 as the benchmark sets are (MATLAB's bicubic) and enlarges it again by every method.
+    """Enlarges an LR image, uint8 (H, W, 3), by every method, in fp32. Returns method -> uint8 (4H, 4W, 3).
 
-    hr: uint8 (H, W, 3), sides multiples of 4 (else SRError). Returns method -> uint8 (H, W, 3), computed in fp32.
     progress: called with a method's name before it starts.
     """
-    if hr.shape[0] % SCALE or hr.shape[1] % SCALE:
-        raise SRError(f"the image is {hr.shape[1]}x{hr.shape[0]}; its sides must be multiples of {SCALE}")
-    lr = imresize(torch.from_numpy(hr).permute(2, 0, 1)[None], 1 / SCALE)[0].permute(1, 2, 0).numpy()
     restored = {}
     for name in methods:
         progress(name)

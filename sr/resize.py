@@ -7,6 +7,7 @@ the kernel's support, in the border and in where uint8 is rounded.
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,3 +112,15 @@ def gaussian_degrade(images: Tensor, scale: int = 4, sigma: float | None = None)
         moved = result.transpose(dim, -1)
         result = (moved[..., index] * weight).sum(-1).transpose(dim, -1)
     return result.contiguous()
+
+
+def hr_and_lr(image: np.ndarray, scale: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """An HR image and its LR version as the benchmark sets have them: reduced by MATLAB's bicubic, rounded to uint8.
+
+    image: uint8 (H, W, 3), cropped at the right and the bottom to multiples of scale; that is the first result.
+    Raises SRError when nothing is left.
+    """
+    height, width = (side - side % scale for side in image.shape[:2])
+    hr = np.ascontiguousarray(image[:height, :width])
+    lr = imresize(torch.from_numpy(hr).permute(2, 0, 1)[None], 1 / scale)[0].permute(1, 2, 0)
+    return hr, lr.contiguous().numpy()

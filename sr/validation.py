@@ -10,7 +10,9 @@ import torch
 from sr.benchmark import BenchmarkSet
 from sr.evaluate import evaluate
 from sr.images import read_rgb_array
+from sr.inference import Network
 from sr.losses import VGGLoss
+from sr.methods import Upscaler
 from sr.metrics import psnr
 from sr.models import SRResNet
 from sr.training import Trainer
@@ -23,19 +25,11 @@ def validator(benchmark: BenchmarkSet) -> Callable[[Trainer], dict[str, float]]:
     def validate(trainer: Trainer) -> dict[str, float]:
         generator = SRResNet(**trainer.generator.config())
         generator.load_state_dict(trainer.result())
-        generator.to(trainer.device, memory_format=torch.channels_last).eval()
-        scores = [psnr(_restore(generator, lr, trainer.device), hr, "standard") for lr, hr in images]
+        upscaler = Upscaler("validation", Network(generator, trainer.device, "fp32"))
+        scores = [psnr(upscaler.upscale(lr), hr, "standard") for lr, hr in images]
         return {"psnr_standard": float(np.mean(scores))}
 
     return validate
-
-
-@torch.inference_mode()
-def _restore(generator: SRResNet, lr: np.ndarray, device: torch.device) -> np.ndarray:
-    """uint8 (H, W, 3) -> uint8 (4H, 4W, 3)."""
-    image = torch.from_numpy(lr).to(device).permute(2, 0, 1)[None].float().div(255)
-    restored = generator(image)[0].add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-    return restored.permute(1, 2, 0).cpu().numpy()
 
 
 def card_metrics(

@@ -4,18 +4,16 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 import train
 from sr.__main__ import main as sr_main
-from sr.losses import VGG_BLOCKS, _build
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,7 +22,7 @@ SMALL = "num_blocks=1 channels=8 discriminator_channels=4 crop_size=32 batch_siz
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory) -> Path:
+def workplace(tmp_path_factory, vgg_files) -> Path:
     """A folder in which the README's commands find what they name: photos, a tiny $SR_DATA, and the examples."""
     folder = tmp_path_factory.mktemp("readme")
     with Image.open(ROOT / "demo" / "examples" / "hr" / "cat.png") as cat:
@@ -40,9 +38,7 @@ def workplace(tmp_path_factory) -> Path:
     (folder / "data" / "train").mkdir()
     for i in range(2):
         hr.rotate(90 * i).save(folder / "data" / "train" / f"{i}.png")
-    torch.manual_seed(0)
-    vgg = {f"features.{key}": value for key, value in _build(VGG_BLOCKS["VGG16"], 5, 3).state_dict().items()}
-    save_file(vgg, folder / "data" / "vgg16_imagenet_features.safetensors")
+    shutil.copy(vgg_files["VGG16"], folder / "data" / "vgg16_imagenet_features.safetensors")
     for name in ("sr", "demo", "train.py"):
         (folder / name).symlink_to(ROOT / name)
     return folder

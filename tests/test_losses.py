@@ -12,24 +12,8 @@ from sr.losses import (
     MSELoss,
     TotalVariationLoss,
     VGGLoss,
-    _build,
 )
 from sr.training import Trainer
-
-BLOCKS = {"VGG16": (2, 2, 3, 3, 3), "VGG19": (2, 2, 4, 4, 4)}
-
-
-@pytest.fixture(scope="session")
-def vgg_files(tmp_path_factory) -> dict:
-    """Random weights in the layout of torchvision's VGG16 and VGG19."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("vgg")
-    files = {}
-    for network, blocks in BLOCKS.items():
-        state = {f"features.{key}": value for key, value in _build(blocks, 5, blocks[-1]).state_dict().items()}
-        files[network] = folder / f"{network}.safetensors"
-        save_file(state, files[network])
-    return files
 
 
 @pytest.mark.parametrize(

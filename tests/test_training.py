@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 import train
 from sr.checkpoint import load_checkpoint
-from sr.losses import VGG_BLOCKS, _build
 
 ROOT = Path(__file__).parents[1]
 TINY = ["num_blocks=1", "channels=8", "discriminator_channels=4", "crop_size=32", "batch_size=2", "log_steps=2"]
@@ -47,11 +46,8 @@ def benchmark(tmp_path_factory, photos) -> Path:
 
 
 @pytest.fixture(scope="module")
-def vgg(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
-    save_file({f"features.{k}": v for k, v in _build(VGG_BLOCKS["VGG16"], 5, 3).state_dict().items()}, path)
-    return path
+def vgg(vgg_files) -> Path:
+    return vgg_files["VGG16"]
 
 
 @pytest.fixture(scope="module")

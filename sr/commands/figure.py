@@ -10,6 +10,7 @@ from sr.errors import SRError
 from sr.figure import draw_row, restore, stack
 from sr.images import read_rgb_array, write_png
 from sr.methods import METHODS
+from sr.resize import hr_and_lr
 
 HELP = "draw the paper's figure: methods side by side with the original, PSNR and SSIM under them"
 
@@ -41,9 +42,8 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(total=len(args.images) * len(args.methods), unit="image") as bar:
         for argument in args.images:
             path, crop = _split(argument)
-            hr = read_rgb_array(path)
-            hr = hr[: hr.shape[0] // 4 * 4, : hr.shape[1] // 4 * 4]
-            restored = restore(hr, args.methods, args.device, lambda name: bar.update())
+            hr, lr = hr_and_lr(read_rgb_array(path))
+            restored = restore(lr, args.methods, args.device, lambda name: bar.update())
             rows.append(draw_row(hr, restored, crop or (0, 0, hr.shape[1], hr.shape[0]), args.zoom))
     args.output.parent.mkdir(parents=True, exist_ok=True)
     write_png(stack(rows), args.output)
