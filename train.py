@@ -1,24 +1,24 @@
 """Train SRResNet or SRGAN: python train.py --config srresnet-mse-budget --data IMAGES --out runs/srresnet"""
 
 import argparse
-import json
+import os
 import shlex
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sr.benchmark import BenchmarkSet
-from sr.card import build_card
-from sr.checkpoint import load_checkpoint, save_weights
-from sr.config import TrainConfig, config_from_dict, load_config, parse_assignments, preset_names
-from sr.data import MARGIN, ImageStore
+from sr.checkpoint import load_checkpoint
+from sr.config import FIXED_ON_RESUME, TrainConfig, config_from_dict, load_config, parse_assignments, presets
+from sr.crops import MARGIN
+from sr.data import open_images
+from sr.distributed import process_group
 from sr.errors import SRError
-from sr.inference import load_network
-from sr.methods import WEIGHTS
-from sr.training import Trainer, train
-from sr.validation import card_metrics, validator
+from sr.run import Resources, check_new, prepare, run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", metavar="NAME", help="preset or .yaml file (see --list)")
     parser.add_argument("--list", action="store_true", help="print the presets and leave")
     parser.add_argument(
-        "--data", nargs="+", type=Path, metavar="DIR", help="folders of HR images, searched recursively"
+        "--data",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="folders of HR images, searched recursively, or a pack of them",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for config, checkpoint, log and weights")
     parser.add_argument(
@@ -49,13 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sets", nargs="+", default=["Set5", "Set14", "BSD100"], metavar="SET", help="sets in --benchmark"
     )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: CUDA if there is one, else the CPU)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: one a core)")
     parser.add_argument("--dry-run", action="store_true", help="check everything, print the configuration and leave")
     args = parser.parse_args(arguments)
     if args.list:
-        for name in preset_names():
-            print(name)
+        for name, purpose in presets().items():
+            print(f"{name:27}{purpose}")
         return 0
     if not (args.out and args.data and (args.config or args.resume)):
         parser.error("--data and --out are needed, and --config or --resume")
@@ -67,31 +71,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if not args.resume and (args.out / "checkpoint.pt").exists():
-        raise SRError(f"{args.out} holds a run already; --resume continues it, another --out starts a new one")
-    config = _configuration(args)
     if args.threads:
         torch.set_num_threads(args.threads)
-    print(config.to_yaml(), end="", flush=True)
-    benchmarks = [BenchmarkSet(args.benchmark, name) for name in args.sets] if args.benchmark else []
-    # What a resumed run started from is in its checkpoint.
-    initial, parent_card = (None, None) if args.resume else _initial(config)
-    trainer = Trainer(config, _device(args.device), initial, parent_card, args.vgg)
-    store = ImageStore(args.data, min_side=config.crop_size + 2 * MARGIN)
-    print(f"{len(store)} images, {store.pixels / 1e6:.0f} Mpixel, {len(store.skipped)} files skipped; {trainer.device}")
-    if args.dry_run:
-        return 0
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    validate = validator(benchmarks[0]) if benchmarks else None
-    finished = train(trainer, store, args.out, args.resume, validate)
-    path = save_weights(args.out, config.name, trainer.result(), build_card(trainer, store, {}))
-    if benchmarks and finished:
-        metrics = card_metrics(path, args.benchmark, args.sets, args.vgg, trainer.device)
-        save_weights(args.out, config.name, trainer.result(), build_card(trainer, store, metrics))
-    print(f"{'finished' if finished else 'interrupted'} at step {trainer.step}; weights: {path}")
-    if not finished:
-        print(f"continue with: {_resume_command(args)}")
+    device = _device(args.device)
+    with process_group(device) as ranks, redirect_stdout(sys.stdout if ranks.is_first else StringIO()):
+        resumed = load_checkpoint(args.out) if args.resume else None
+        if not args.resume:
+            check_new(args.out)
+        config = _configuration(args, resumed)
+        print(config.to_yaml(), end="", flush=True)
+        for name in args.sets if args.benchmark else ():
+            BenchmarkSet(args.benchmark, name)  # what is wrong with it is said before the training
+        images = open_images(args.data, min_side=config.crop_size + 2 * MARGIN)
+        resources = Resources(images, device, args.vgg, args.benchmark, tuple(args.sets))
+        trainer = prepare(config, resources, resumed)
+        facts = f"{len(images)} images, {images.pixels / 1e6:.0f} Mpixel, {len(images.skipped)} files skipped"
+        print(f"{facts}; {device}, {ranks.ranks} process(es)", flush=True)
+        if args.dry_run:
+            return 0
+        finished, path = run(trainer, resources, args.out, resumed, ranks)
+        print(f"{'finished' if finished else 'interrupted'} at step {trainer.step}; weights: {path}")
+        if not finished:
+            print(f"continue with: {_resume_command(args)}")
     return 0
 
 
@@ -102,41 +103,32 @@ def _resume_command(args: argparse.Namespace) -> str:
     return shlex.join(map(str, words))
 
 
-def _configuration(args: argparse.Namespace) -> TrainConfig:
-    """The configuration to train with: on --resume the checkpoint's, of which only the run's length may change."""
-    length = {"minutes": args.minutes, "iterations": args.iterations}
-    if not args.resume:
-        return load_config(args.config, parse_assignments(args.set) | length | {"init": args.init})
-    path = args.out / "checkpoint.pt"
-    if args.set or args.init:
-        raise SRError("--resume continues with the checkpoint's configuration; leave out --set and --init")
-    saved: dict[str, Any] = load_checkpoint(path)["config"]
-    if any(length.values()):
-        saved |= length
-    return config_from_dict(saved, source=str(path))
+def _configuration(args: argparse.Namespace, resumed: dict[str, Any] | None) -> TrainConfig:
+    """The configuration to train with: on --resume the checkpoint's, in which what the networks are stays as it was."""
+    given = {"minutes": args.minutes, "iterations": args.iterations, "init": args.init}
+    changes = parse_assignments(args.set) | {key: value for key, value in given.items() if value is not None}
+    if resumed is None:
+        return load_config(args.config, changes)
+    if {"minutes", "iterations"} & set(changes):
+        changes = {"minutes": None, "iterations": None} | changes
+    fixed = sorted(set(changes) & FIXED_ON_RESUME)
+    if fixed:
+        raise SRError(f"{', '.join(fixed)} cannot change on --resume; start a new run with another --out")
+    return config_from_dict(resumed["config"] | changes, source=str(args.out))
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        # torchrun starts one process for each of the machine's GPUs.
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
+        if device.index is not None:
+            torch.cuda.set_device(device)
     except (RuntimeError, AssertionError) as error:
         raise SRError(f"device {name!r} is not usable here: {error}") from error
     return device
-
-
-def _initial(config: TrainConfig) -> tuple[dict[str, torch.Tensor] | None, dict[str, Any] | None]:
-    """The state dict and model card that `init` names, checked against the configured generator."""
-    if config.init is None:
-        return None, None
-    path = Path(config.init)
-    if path.suffix != ".safetensors":
-        path = WEIGHTS / f"{config.init}.safetensors"
-    network = load_network(path)
-    wanted = {"num_blocks": config.num_blocks, "channels": config.channels, "scale": config.scale}
-    if network.config() != wanted:
-        raise SRError(f"init: {path} has {network.config()}, the configuration asks for {wanted}")
-    return network.state_dict(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,20 @@
-"""python -m sr upscale|evaluate|figure|blend ...: the library's command line."""
+"""python -m sr upscale|evaluate|figure|pack|curves|blend|bench ...: the library's command line."""
 
 import argparse
 import sys
 
-from sr.commands import blend, evaluate, figure, upscale
+from sr.commands import bench, blend, curves, evaluate, figure, pack, upscale
 from sr.errors import SRError
 
-COMMANDS = {"upscale": upscale, "evaluate": evaluate, "figure": figure, "blend": blend}
+COMMANDS = {
+    "upscale": upscale,
+    "evaluate": evaluate,
+    "figure": figure,
+    "pack": pack,
+    "curves": curves,
+    "blend": blend,
+    "bench": bench,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,8 +12,8 @@ import torch
 import sr
 from sr.checkpoint import hardware
 from sr.config import TrainConfig
-from sr.data import ImageStore
-from sr.training import Trainer
+from sr.data import Images
+from sr.trainer import Trainer
 
 
 def command_line() -> str:
@@ -31,10 +31,10 @@ def _portable(text: str) -> str:
     return text.replace(str(Path.home()), "~")
 
 
-def build_card(trainer: Trainer, store: ImageStore, metrics: dict[str, Any]) -> dict[str, Any]:
+def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks: int = 1) -> dict[str, Any]:
     """The card of the weights that `trainer` delivers; the training stages of the weights it started from come first.
 
-    metrics: protocol -> set -> figures.
+    metrics: protocol -> set -> figures. ranks: processes that trained together.
     """
     config = trainer.config
     stage = {
@@ -44,9 +44,9 @@ def build_card(trainer: Trainer, store: ImageStore, metrics: dict[str, Any]) -> 
         "steps": trainer.step,
         "patches": trainer.step * config.batch_size,
         "seconds": round(trainer.seconds),
-        "hardware": hardware(trainer.device),
+        "hardware": f"{ranks} x {hardware(trainer.device)}" if ranks > 1 else hardware(trainer.device),
         "precision": config.precision,
-        "data": {"images": len(store), "megapixels": round(store.pixels / 1e6), "folders": store.counts},
+        "data": {"images": len(images), "megapixels": round(images.pixels / 1e6), "folders": images.counts},
         "config": asdict(config) | {"init": _portable(config.init) if config.init else None},
         "versions": {"sr": sr.__version__, "torch": torch.__version__},
     }

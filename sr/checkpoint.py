@@ -2,7 +2,9 @@
 
 import json
 import platform
+import sys
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -11,20 +13,40 @@ from torch import Tensor
 
 from sr.errors import SRError
 from sr.files import write_atomically
+from sr.randomness import random_state
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def checkpoints(folder: Path) -> list[Path]:
+    """A run's checkpoints, the newest first."""
+    return sorted(folder.glob("checkpoint-*.pt"), reverse=True)
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any], keep: int) -> Path:
+    """Writes the checkpoint of `state["step"]` with the random generators' states, then removes all but `keep`."""
+    path = folder / f"checkpoint-{state['step']:09d}.pt"
+    state = state | {"random": random_state()}
     write_atomically(path, lambda temporary: torch.save(state, temporary))
+    for old in checkpoints(folder)[keep:]:
+        old.unlink()
+    return path
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Tensors and plain values only (no pickled code). Raises SRError when the file is missing or cut short."""
-    if not path.is_file():
-        raise SRError(f"{path} not found: there is nothing to resume; start without --resume")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise SRError(f"checkpoint {path} is damaged ({error}); start again without --resume") from error
+def load_checkpoint(folder: Path) -> dict[str, Any]:
+    """The newest whole checkpoint of a run; a damaged one is named, and the one before it is taken.
+
+    Reads tensors and plain values only (no pickled code), onto the CPU.
+    Raises SRError when there is none, or all are damaged.
+    """
+    found = checkpoints(folder)
+    if not found:
+        raise SRError(f"{folder} holds no checkpoint: there is nothing to resume; start without --resume")
+    for path in found:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, OSError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+            reason = str(error).partition(". ")[0] or type(error).__name__
+            print(f"checkpoint {path} is damaged ({reason}); trying the one before it", file=sys.stderr)
+    raise SRError(f"all {len(found)} checkpoints in {folder} are damaged; remove them and start without --resume")
 
 
 def save_weights(folder: Path, name: str, state: dict[str, Tensor], card: dict[str, Any]) -> Path:

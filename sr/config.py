@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from sr.data import DEGRADATIONS
+from sr.crops import DEGRADATIONS
 from sr.errors import SRError
 
 PRESETS = Path(__file__).parent / "configs"
@@ -16,6 +16,7 @@ CHOICES = {
     "schedule": ("constant", "drop", "cosine"),
     "precision": ("fp32", "bf16"),
     "degradation": DEGRADATIONS,
+    "compile": ("auto", "always", "never"),
 }
 
 
@@ -32,7 +33,7 @@ class TrainConfig:
     init: str | None = None  # generator to start from: a .safetensors file or a shipped method's name
     # data
     crop_size: int = 96  # HR pixels
-    batch_size: int = 16  # crops of distinct images
+    batch_size: int = 16  # crops of distinct images, over all processes together
     degradation: str = "bicubic"
     augment: bool = False  # flips and quarter turns
     rescale_min: float = 1.0  # HR reduced by a factor from [rescale_min, 1] for half of the crops
@@ -55,12 +56,16 @@ class TrainConfig:
     freeze_batch_norm: bool = False  # G's BN uses the statistics it starts with, as at test time
     ema_decay: float | None = None  # the exponential moving average of G's weights becomes the result
     precision: str = "fp32"  # bf16: autocast, master weights and losses stay fp32
+    compile: str = "auto"  # torch.compile; auto: on CUDA, when its compiler is there
+    sync_batch_norm: bool = False  # statistics over the crops of all processes; the default is each its own
     seed: int = 0
     # bookkeeping
-    workers: int = 0  # processes that make batches
+    workers: int = 0  # processes that cut crops on the host
+    resident_share: float = 0.3  # of the GPU's memory: images that need no more are kept there and cropped there
     log_steps: int = 50
     checkpoint_minutes: float = 5.0
-    validate_minutes: float = 15.0
+    keep_checkpoints: int = 3  # the last ones
+    validation_minutes: float = 15.0
 
     def __post_init__(self):
         for key, choices in CHOICES.items():
@@ -76,6 +81,7 @@ class TrainConfig:
             "iterations",
             "minutes",
             "log_steps",
+            "keep_checkpoints",
             "clip_grad_norm",
         )
         for key in positive:
@@ -96,8 +102,15 @@ class TrainConfig:
         return yaml.safe_dump(asdict(self), sort_keys=False)
 
 
-def preset_names() -> list[str]:
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+# What the networks are and the run's name: a checkpoint's weights fit no other.
+FIXED_ON_RESUME = {"name", "num_blocks", "channels", "scale", "discriminator_channels", "init", "crop_size"}
+FIXED_ON_RESUME |= {"adversarial_weight", "ema_decay", "seed"}
+
+
+def presets() -> dict[str, str]:
+    """Every preset's name and, from the first line of its file, what it is."""
+    files = sorted(PRESETS.glob("*.yaml"))
+    return {file.stem: file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for file in files}
 
 
 def load_config(name_or_file: str, overrides: dict[str, Any] | None = None) -> TrainConfig:
@@ -108,17 +121,17 @@ def load_config(name_or_file: str, overrides: dict[str, Any] | None = None) -> T
     """
     path = Path(name_or_file) if name_or_file.endswith((".yaml", ".yml")) else PRESETS / f"{name_or_file}.yaml"
     if not path.is_file():
-        raise SRError(f"no configuration {name_or_file!r}; give a .yaml file or one of: {', '.join(preset_names())}")
+        raise SRError(f"no configuration {name_or_file!r}; give a .yaml file or one of: {', '.join(presets())}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SRError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise SRError(f"{path} must hold `key: value` lines")
-    overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
-    if "minutes" in overrides:
+    overrides = dict(overrides or {})
+    if overrides.get("minutes") is not None:
         overrides.setdefault("iterations", None)
-    elif "iterations" in overrides:
+    elif overrides.get("iterations") is not None:
         overrides.setdefault("minutes", None)
     return config_from_dict(values | overrides, source=str(path))
 

@@ -1,11 +1,11 @@
 """Figures of a generator during and after its training."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sr.benchmark import BenchmarkSet
 from sr.evaluate import evaluate
@@ -15,21 +15,49 @@ from sr.losses import VGGLoss
 from sr.methods import Upscaler
 from sr.metrics import psnr
 from sr.models import SRResNet
-from sr.training import Trainer
+from sr.trainer import Trainer
 
 
-def validator(benchmark: BenchmarkSet) -> Callable[[Trainer], dict[str, float]]:
-    """A function that measures a trainer's current result on a set: mean PSNR in dB, standard protocol."""
-    images = [(read_rgb_array(image.lr), read_rgb_array(image.hr)) for image in benchmark]
+class Validation:
+    """Measures a trainer's current result on a benchmark set.
 
-    def validate(trainer: Trainer) -> dict[str, float]:
-        generator = SRResNet(**trainer.generator.config())
-        generator.load_state_dict(trainer.result())
-        upscaler = Upscaler("validation", Network(generator, trainer.device, "fp32"))
-        scores = [psnr(upscaler.upscale(lr), hr, "standard") for lr, hr in images]
+    crop_side: of the pictures for the log, in LR pixels.
+    """
+
+    def __init__(self, benchmark: BenchmarkSet, pictures: int = 6, crop_side: int = 40):
+        self._images = [(read_rgb_array(image.lr), read_rgb_array(image.hr)) for image in benchmark]
+        self._pictures = self._images[:pictures]
+        self._side = min(crop_side, *(min(lr.shape[:2]) for lr, _ in self._pictures))
+
+    def figures(self, trainer: Trainer) -> dict[str, float]:
+        """Mean PSNR in dB, standard protocol, under its name in the log."""
+        upscaler = self._upscaler(trainer)
+        scores = [psnr(upscaler.upscale(lr), hr, "standard") for lr, hr in self._images]
         return {"psnr_standard": float(np.mean(scores))}
 
-    return validate
+    def crops(self, trainer: Trainer) -> tuple[Tensor, Tensor, Tensor]:
+        """LR, SR and HR of the middle of the first pictures, always the same ones: uint8 (N, 3, h, w), x4, x4."""
+        upscaler = self._upscaler(trainer)
+        rows = []
+        for lr, hr in self._pictures:
+            top, left = ((side - self._side) // 2 for side in lr.shape[:2])
+            rows.append(
+                [
+                    _cut(image, factor, top, left, self._side)
+                    for image, factor in ((lr, 1), (upscaler.upscale(lr), upscaler.scale), (hr, upscaler.scale))
+                ]
+            )
+        return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+
+    def _upscaler(self, trainer: Trainer) -> Upscaler:
+        generator = SRResNet(**trainer.generator.config())
+        generator.load_state_dict(trainer.result())
+        return Upscaler("validation", Network(generator, trainer.device, "fp32"))
+
+
+def _cut(image: np.ndarray, factor: int, top: int, left: int, side: int) -> Tensor:
+    piece = image[factor * top : factor * (top + side), factor * left : factor * (left + side)]
+    return torch.from_numpy(np.ascontiguousarray(piece)).permute(2, 0, 1)
 
 
 def card_metrics(

@@ -1,11 +1,15 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
+import train
 from sr.losses import VGG_BLOCKS, _build
+from tests import tiny
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +34,33 @@ def vgg_files(tmp_path_factory) -> dict[str, Path]:
         files[network] = folder / f"{network}.safetensors"
         save_file(state, files[network])
     return files
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """Smooth random pictures."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        coarse.resize((96, 96), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark(tmp_path_factory, photos) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    for kind, size in (("HR", 96), ("LRx4", 24)):
+        (folder / "Tiny" / kind).mkdir(parents=True)
+        with Image.open(photos / "0.png") as image:
+            image.resize((size, size)).save(folder / "Tiny" / kind / "a.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, photos, benchmark) -> Path:
+    """The folder of a finished run of 30 steps."""
+    out = tmp_path_factory.mktemp("runs") / "srresnet"
+    arguments = [*tiny.SRRESNET, "--data", str(photos), "--out", str(out), "--iterations", "30"]
+    assert train.main([*arguments, "--benchmark", str(benchmark), "--sets", "Tiny"]) == 0
+    return out

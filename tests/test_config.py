@@ -34,7 +34,8 @@ def test_unknown_preset_lists_the_known():
 def test_overrides():
     config = load_config("srresnet-mse", parse_assignments(["lr=4e-4", "augment=true"]) | {"minutes": 5})
     assert (config.lr, config.augment, config.minutes, config.iterations) == (4e-4, True, 5.0, None)
-    config = load_config("srresnet-mse-budget", {"iterations": 10})
+    config = load_config("srresnet-mse-cpu", {"iterations": 10})
     assert (config.minutes, config.iterations) == (None, 10)
+    assert load_config("srgan-mse", parse_assignments(["init=null"])).init is None
     with pytest.raises(SRError, match="KEY=VALUE"):
         parse_assignments(["lr"])

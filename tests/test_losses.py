@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sr.config import TrainConfig, load_config, preset_names
+from sr.config import TrainConfig, load_config, presets
 from sr.errors import SRError
 from sr.losses import (
     DiscriminatorLoss,
@@ -13,7 +13,7 @@ from sr.losses import (
     TotalVariationLoss,
     VGGLoss,
 )
-from sr.training import Trainer
+from sr.trainer import Trainer
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_adversarial_losses_stay_finite_and_keep_their_gradient():
     assert torch.isfinite(DiscriminatorLoss()(logits, logits))
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", presets())
 def test_every_term_of_every_preset_reaches_the_generator(preset, vgg_files):
     small = {"num_blocks": 1, "channels": 8, "discriminator_channels": 4, "crop_size": 32, "precision": "fp32"}
     config = load_config(preset, small)
@@ -100,7 +100,7 @@ def test_every_term_of_every_preset_reaches_the_generator(preset, vgg_files):
 
 def test_papers_presets():
     """Section 3.2: iterations, rates, batch 16 of 96x96, Adam 0.9, 1e-3, TV 2e-8."""
-    variants = {name: load_config(name) for name in preset_names() if not name.endswith(("-budget", "-finetune"))}
+    variants = {name: load_config(name) for name in presets() if not name.endswith(("-budget", "-finetune", "-cpu"))}
     assert list(variants) == ["srgan-mse", "srgan-vgg22", "srgan-vgg54", "srresnet-mse", "srresnet-vgg22"]
     for name, config in variants.items():
         assert (config.batch_size, config.crop_size, config.beta1, config.lr) == (16, 96, 0.9, 1e-4)

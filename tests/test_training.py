@@ -1,14 +1,7 @@
-import csv
 import json
 import os
 import re
-import shlex
-import shutil
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,51 +10,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import train
-from sr.checkpoint import load_checkpoint
-
-ROOT = Path(__file__).parents[1]
-TINY = ["num_blocks=1", "channels=8", "discriminator_channels=4", "crop_size=32", "batch_size=2", "log_steps=2"]
-SRRESNET = ["--config", "srresnet-mse-budget", "--device", "cpu", "--set", *TINY, "warmup_steps=2"]
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory) -> Path:
-    """Smooth random pictures."""
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for i in range(4):
-        coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-        coarse.resize((96, 96), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def benchmark(tmp_path_factory, photos) -> Path:
-    folder = tmp_path_factory.mktemp("benchmark")
-    for kind, size in (("HR", 96), ("LRx4", 24)):
-        (folder / "Tiny" / kind).mkdir(parents=True)
-        with Image.open(photos / "0.png") as image:
-            image.resize((size, size)).save(folder / "Tiny" / kind / "a.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def vgg(vgg_files) -> Path:
-    return vgg_files["VGG16"]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, photos, benchmark) -> Path:
-    """The folder of a finished run of 30 steps."""
-    out = tmp_path_factory.mktemp("runs") / "srresnet"
-    arguments = [*SRRESNET, "--data", str(photos), "--out", str(out), "--iterations", "30"]
-    assert train.main([*arguments, "--benchmark", str(benchmark), "--sets", "Tiny"]) == 0
-    return out
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    with open(out / "log.csv", newline="") as file:
-        return list(csv.DictReader(file))
+from sr.checkpoint import checkpoints, load_checkpoint
+from sr.config import load_config
+from sr.trainer import Trainer
+from tests.tiny import SETTINGS, SRRESNET, rows
 
 
 def test_a_run_delivers_weights_card_log_and_config(trained):
@@ -92,58 +44,6 @@ def test_weights_work_in_sr_load(trained):
     assert picture.size == (40, 32)
 
 
-@pytest.mark.parametrize("kind", ["srresnet", "srgan"])
-def test_resumed_run_equals_an_uninterrupted_one(kind, photos, vgg, trained, tmp_path):
-    preset = "srresnet-mse-budget" if kind == "srresnet" else "srgan-vgg54-budget"
-    start = ["--config", preset, "--device", "cpu", "--set", *TINY, "warmup_steps=4", "schedule=constant"]
-    start += ["--data", str(photos), "--vgg", str(vgg), "--init", str(trained / "srresnet.safetensors")]
-    assert train.main([*start, "--out", str(tmp_path / "whole"), "--iterations", "6"]) == 0
-    again = ["--data", str(photos), "--vgg", str(vgg), "--device", "cpu", "--out", str(tmp_path / "parts")]
-    assert train.main([*start, "--out", str(tmp_path / "parts"), "--iterations", "3"]) == 0
-    assert train.main(["--resume", *again, "--iterations", "6"]) == 0
-    whole, resumed = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts"))
-    parts = {"generator", "average", "generator_optimizer"}
-    parts |= {"discriminator", "discriminator_optimizer"} if kind == "srgan" else set()
-    assert parts < set(whole)
-    for part in parts:
-        assert_equal(whole[part], resumed[part])
-    assert [row["step"] for row in rows(tmp_path / "parts")] == ["2", "3", "4", "6"]
-
-
-def assert_equal(a: object, b: object) -> None:
-    """Nested dicts, lists and tensors, bit for bit."""
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        a, b = list(a.values()), list(b.values())
-    if isinstance(a, list):
-        for x, y in zip(a, b, strict=True):
-            assert_equal(x, y)
-    else:
-        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-
-
-def test_interruption_saves_and_says_how_to_go_on(photos, vgg, trained, tmp_path):
-    start, out = tmp_path / "start", tmp_path / "run"
-    shutil.copytree(trained, start)
-    command = [sys.executable, "train.py", "--config", "srgan-vgg54-budget", "--device", "cpu", "--set", *TINY]
-    command += ["--init", str(start / "srresnet.safetensors"), "--vgg", str(vgg)]
-    command += ["--data", str(photos), "--out", str(out), "--iterations", "100000"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 120
-    while not (out / "log.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, printed
-    done = load_checkpoint(out / "checkpoint.pt")["step"]
-    shutil.rmtree(start)  # the checkpoint is all that going on needs
-    (resume,) = re.findall(r"continue with: python train.py (.*)", printed)
-    assert train.main([*shlex.split(resume), "--device", "cpu", "--iterations", str(done + 2)]) == 0
-    assert load_checkpoint(out / "checkpoint.pt")["step"] == done + 2
-    stages = json.loads((out / "srgan.json").read_text())["training"]
-    assert [stage["config"]["name"] for stage in stages] == ["srresnet", "srgan"]
-
-
 def test_time_budget_finishes_its_schedule(photos, tmp_path):
     started = time.monotonic()
     assert train.main([*SRRESNET, "--data", str(photos), "--out", str(tmp_path / "r"), "--minutes", "0.05"]) == 0
@@ -153,15 +53,73 @@ def test_time_budget_finishes_its_schedule(photos, tmp_path):
     assert float(last["seconds"]) >= 3
 
 
-def test_divergence_stops_with_the_step_and_keeps_the_checkpoint(photos, trained, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("content", "named"), [("mse", "the content loss"), ("l1", "the generator's gradient|the content loss")]
+)
+def test_divergence_stops_with_the_step_and_the_term(content, named, photos, tmp_path, capsys):
     arguments = ["--data", str(photos), "--out", str(tmp_path / "r"), "--iterations", "50"]
-    settings = ["content=mse", "clip_grad_norm=null", "checkpoint_minutes=1e-9", "lr=1e30"]
+    settings = [f"content={content}", "clip_grad_norm=null", "checkpoint_minutes=1e-9", "lr=1e30"]
     assert train.main([*SRRESNET, *settings, *arguments]) == 2
-    error = capsys.readouterr().err
-    assert "not finite" in error
-    assert "step " in error
-    state = load_checkpoint(tmp_path / "r" / "checkpoint.pt")
+    assert re.search(rf"step \d+: ({named}) is not finite", capsys.readouterr().err)
+    state = load_checkpoint(tmp_path / "r")
     assert 1 <= state["step"] < 50
+    assert all(value.isfinite().all() for value in state["generator"].values())
+
+
+def test_a_gan_is_watched(photos, trained, vgg_files, benchmark, tmp_path):
+    """The log tells a working discriminator from a blind one, and a picture shows what G makes."""
+    arguments = [
+        "--config",
+        "srgan-vgg54-cpu",
+        "--device",
+        "cpu",
+        "--set",
+        *SETTINGS,
+        "lr=1e-12",
+        "discriminator_lr=0.01",
+    ]
+    arguments += ["ema_decay=null", "warmup_steps=0", "schedule=constant", "batch_size=4", "augment=false"]
+    arguments += [
+        "--data",
+        str(photos),
+        "--vgg",
+        str(vgg_files["VGG16"]),
+        "--init",
+        str(trained / "srresnet.safetensors"),
+    ]
+    arguments += ["--benchmark", str(benchmark), "--sets", "Tiny", "--out", str(tmp_path), "--iterations", "60"]
+    assert train.main(arguments) == 0
+    steps = [row for row in rows(tmp_path) if row["d_accuracy"]]
+    assert all(0 <= float(row["d_accuracy"]) <= 1 and float(row["colour_shift"]) >= 0 for row in steps)
+    # G stands still, so that D learns to tell it from photographs.
+    assert float(steps[-1]["d_accuracy"]) > 0.9
+    assert float(steps[-1]["d_real"]) > 0.5 > float(steps[-1]["d_fake"])
+    assert all(float(row["grad_norm_g"]) > 0 and float(row["grad_norm_d"]) > 0 for row in steps)
+    assert all(0 <= float(row["data_wait"]) < 1 for row in steps)
+    with Image.open(tmp_path / "samples" / "step-0000060.png") as picture:
+        assert picture.width > 4 * 96
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_colour_shift_is_measured():
+    """A generator whose output is 10 levels too red, on grey crops."""
+    config = load_config("srresnet-mse", {"num_blocks": 1, "channels": 4, "crop_size": 32, "lr": 1e-12})
+    trainer = Trainer(config, torch.device("cpu"))
+    with torch.no_grad():
+        trainer.generator.tail_conv.weight.zero_()
+        trainer.generator.tail_conv.bias.copy_(torch.tensor([10 / 127.5, 0, 0]))
+    grey = torch.full((2, 3, 8, 8), 127, dtype=torch.uint8), torch.full((2, 3, 32, 32), 128, dtype=torch.uint8)
+    assert trainer.train_step(*grey)["colour_shift"].item() == pytest.approx(9.5, abs=1e-3)
+
+
+def test_compiled_networks_keep_their_names():
+    small = {"num_blocks": 1, "channels": 8, "discriminator_channels": 4, "crop_size": 32, "ema_decay": 0.9}
+    plain, compiled = (
+        Trainer(load_config("srgan-mse", small | {"compile": mode}), torch.device("cpu")).state_dict()
+        for mode in ("never", "always")
+    )
+    for part in ("generator", "discriminator", "average"):
+        assert plain[part].keys() == compiled[part].keys()
 
 
 def test_dry_run_checks_everything_and_writes_nothing(photos, tmp_path, capsys):
@@ -175,14 +133,17 @@ def test_dry_run_checks_everything_and_writes_nothing(photos, tmp_path, capsys):
 def test_user_errors_are_one_sentence(photos, trained, tmp_path, capsys):
     data, out = ["--data", str(photos)], ["--out", str(tmp_path / "r")]
     (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "checkpoint.pt").write_bytes((trained / "checkpoint.pt").read_bytes()[:5000])
+    whole = checkpoints(trained)[0]
+    (tmp_path / "damaged" / whole.name).write_bytes(whole.read_bytes()[:5000])
     cases = {
         "unknown key 'foo'": [*SRRESNET, "foo=1", *data, *out],
         "no configuration 'foo'": ["--config", "foo", *data, *out],
         "no such folder": [*SRRESNET, "--data", str(tmp_path / "absent"), *out],
         "--resume continues it": [*SRRESNET, *data, "--out", str(trained)],
         "nothing to resume": ["--resume", *data, *out],
-        "is damaged": ["--resume", *data, "--out", str(tmp_path / "damaged")],
+        "channels cannot change on --resume": ["--resume", *data, "--out", str(trained), "--set", "channels=4"],
+        "sync_batch_norm works on CUDA": [*SRRESNET, "sync_batch_norm=true", *data, *out],
+        "are damaged": ["--resume", *data, "--out", str(tmp_path / "damaged")],
         "the configuration asks for": [
             *SRRESNET,
             "channels=4",
@@ -198,9 +159,9 @@ def test_user_errors_are_one_sentence(photos, trained, tmp_path, capsys):
         assert train.main(arguments) == 2, message
         error = capsys.readouterr().err
         assert message in error
-        assert error.startswith("error: ")
+        assert error.splitlines()[-1].startswith("error: ")
     assert not (tmp_path / "r").exists()
-    assert os.listdir(tmp_path / "damaged") == ["checkpoint.pt"]
+    assert os.listdir(tmp_path / "damaged") == [whole.name]
 
 
 def test_list_names_the_papers_five(capsys):

@@ -1,0 +1,36 @@
+"""Weights between two generators (network interpolation, Wang et al. 2018, section 3.4)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sr.card import command_line
+from sr.errors import SRError
+from sr.inference import load_network
+
+
+def blend(start: Path, end: Path, share: float) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """(1 - share) * start + share * end as a state dict in fp32, and its model card, made of END's.
+
+    start, end: .safetensors files with their cards beside them, END trained from START. share: 0 to 1.
+    Raises SRError for another share, weights that cannot be read and two architectures that differ.
+    """
+    if not 0 <= share <= 1:
+        raise SRError(f"the share of {end} must lie between 0 and 1, got {share:g}")
+    first, last = load_network(start), load_network(end)
+    if first.config() != last.config():
+        raise SRError(f"{start} has {first.config()}, {end} has {last.config()}: they cannot be blended")
+    other = first.state_dict()
+    state = {
+        key: torch.lerp(other[key], value, share) if value.is_floating_point() else value
+        for key, value in last.state_dict().items()
+    }
+    card = json.loads(end.with_suffix(".json").read_text(encoding="utf-8"))
+    card["blend"] = {"command": command_line(), "share": share, "start": start.name, "end": end.name}
+    mixed = f"the weights are {share:g} of the trained ones and {1 - share:g} of those they started from"
+    card["departures"] = [*card.get("departures", []), mixed]
+    card["metrics"] = {}  # END's figures are not the result's
+    return state, card

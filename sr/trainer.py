@@ -1,0 +1,224 @@
+"""One training iteration of SRResNet or SRGAN (sections 2.2 and 3.2 of the paper)."""
+
+import math
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sr.average import MovingAverage
+from sr.config import TrainConfig
+from sr.errors import SRError
+from sr.losses import DiscriminatorLoss, GeneratorAdversarialLoss, L1Loss, MSELoss, TotalVariationLoss, VGGLoss
+from sr.models import Discriminator, SRResNet
+from sr.randomness import seed_all
+
+
+class Trainer:
+    """The networks, losses and optimizers of one run; `train_step` is one iteration.
+
+    initial_weights: the generator's state dict to start from; parent_card: its model card.
+    vgg_weights: see `sr.losses.VGGLoss`.
+
+    Where a process group is set up (`sr.distributed`), gradients are averaged over its processes.
+    Raises SRError when the configuration asks for something that `device` cannot do.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: torch.device,
+        initial_weights: dict[str, Tensor] | None = None,
+        parent_card: dict[str, Any] | None = None,
+        vgg_weights: Path | None = None,
+    ):
+        if config.sync_batch_norm and device.type != "cuda":
+            raise SRError("sync_batch_norm works on CUDA devices alone; leave it out on others")
+        seed_all(config.seed)
+        torch.backends.cudnn.benchmark = True  # all batches have one shape
+        self.config, self.device, self.parent_card = config, device, parent_card
+        self.step = 0  # finished iterations
+        self.seconds = 0.0  # of training, over all resumed parts
+        self.generator = SRResNet(config.num_blocks, config.channels, config.scale)
+        if initial_weights is not None:
+            self.generator.load_state_dict(initial_weights)
+        self.generator = self._prepare(self.generator)
+        if config.freeze_batch_norm:
+            for module in self.generator.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        self.generator_optimizer = self._adam(self.generator)
+        self.average = MovingAverage(self.generator, config.ema_decay) if config.ema_decay is not None else None
+        self.discriminator = None
+        if config.is_gan:
+            self.discriminator = self._prepare(Discriminator(config.discriminator_channels, config.crop_size))
+            self.discriminator_optimizer = self._adam(self.discriminator)
+        self.terms = self._generator_terms(vgg_weights)
+        self._compile()
+        # The same networks, with gradients averaged over the processes.
+        self._generator = self._distribute(self.generator)
+        self._discriminator = self._distribute(self.discriminator)
+
+    def _prepare(self, network: nn.Module) -> nn.Module:
+        if self.config.sync_batch_norm and dist.is_initialized():
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return network.to(self.device, memory_format=torch.channels_last).train()
+
+    def _distribute(self, network: nn.Module | None) -> nn.Module | None:
+        if network is None or not dist.is_initialized():
+            return network
+        # Local batch normalisation: every process keeps its own running statistics, and rank 0's are saved.
+        return DistributedDataParallel(network, broadcast_buffers=False)
+
+    def _compile(self) -> None:
+        """Compiles in place, which leaves the names in the state dicts alone."""
+        wanted = self.config.compile
+        if wanted == "always" or (wanted == "auto" and self.device.type == "cuda" and find_spec("triton") is not None):
+            losses = [loss for _, loss in self.terms.values()]
+            for network in [self.generator, self.discriminator, *losses]:
+                if network is not None:
+                    network.compile()
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        betas = (self.config.beta1, self.config.beta2)
+        return torch.optim.Adam(network.parameters(), betas=betas, fused=self.device.type in ("cpu", "cuda"))
+
+    def _generator_terms(self, vgg_weights: Path | None) -> dict[str, tuple[float, nn.Module]]:
+        """Weight and loss of every configured term of G's loss."""
+        config = self.config
+        if config.content.startswith("vgg"):
+            content: nn.Module = VGGLoss(config.content, vgg_weights)
+        else:
+            content = MSELoss() if config.content == "mse" else L1Loss()
+        terms = {
+            "content": (config.content_weight, content),
+            "pixel": (config.pixel_weight, L1Loss()),
+            "adversarial": (config.adversarial_weight, GeneratorAdversarialLoss()),
+            "tv": (config.tv_weight, TotalVariationLoss()),
+        }
+        return {
+            name: (weight, loss.to(self.device, memory_format=torch.channels_last))
+            for name, (weight, loss) in terms.items()
+            if weight
+        }
+
+    @property
+    def share_done(self) -> float:
+        """Share of the run's iterations or time budget that is used, 0 to 1."""
+        if self.config.iterations is not None:
+            return min(1.0, self.step / self.config.iterations)
+        return min(1.0, self.seconds / (60 * self.config.minutes))
+
+    def lr_factor(self) -> float:
+        warmup = min(1.0, (self.step + 1) / self.config.warmup_steps) if self.config.warmup_steps else 1.0
+        if self.config.schedule == "cosine":
+            return warmup * 0.5 * (1 + math.cos(math.pi * self.share_done))
+        if self.config.schedule == "drop" and self.share_done >= 0.5:
+            return warmup * 0.1
+        return warmup
+
+    def train_step(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        """One iteration on uint8 LR (B, 3, s/4, s/4) and HR (B, 3, s, s), both on the trainer's device.
+
+        Returns what to log, as scalars on the device, after this process's share of the batch; nothing waits for the
+        device. The names: every configured term of G's loss, not weighted; "generator", their weighted sum;
+        "grad_norm_g", before clipping; "colour_shift", the difference of the mean colours of SR and HR in 1/255, worst
+        channel; and for a GAN "discriminator", "d_real" and "d_fake" (mean D(I)), "d_accuracy" (share of right
+        answers) and "grad_norm_d".
+        """
+        lr = lr.float().div(255).contiguous(memory_format=torch.channels_last)
+        hr = hr.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
+        self._set_rates()
+        with self._autocast():
+            sr = self._generator(lr)
+        sr = sr.float()
+        logged = self._discriminator_step(sr.detach(), hr) if self.discriminator is not None else {}
+        losses = self.generator_losses(sr, hr)
+        logged |= losses
+        logged["generator"] = sum(self.terms[name][0] * value for name, value in losses.items())
+        logged["grad_norm_g"] = self._update(self.generator, self.generator_optimizer, logged["generator"])
+        logged["colour_shift"] = (sr.detach() - hr).mean((0, 2, 3)).abs().max() * 127.5
+        if self.average is not None:
+            self.average.update()
+        self.step += 1
+        return {name: value.detach() for name, value in logged.items()}
+
+    def _set_rates(self) -> None:
+        rates = {"generator_optimizer": self.config.lr}
+        rates["discriminator_optimizer"] = self.config.discriminator_lr or self.config.lr
+        for name, optimizer in self._optimizers().items():
+            for group in optimizer.param_groups:
+                group["lr"] = rates[name] * self.lr_factor()
+
+    def _discriminator_step(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        with self._autocast():
+            real, fake = self._discriminator(hr), self._discriminator(sr)
+        loss = DiscriminatorLoss()(real, fake)
+        norm = self._update(self.discriminator, self.discriminator_optimizer, loss)
+        real, fake = real.detach().float(), fake.detach().float()
+        return {
+            "discriminator": loss,
+            "d_real": real.sigmoid().mean(),
+            "d_fake": fake.sigmoid().mean(),
+            "d_accuracy": ((real > 0).float().mean() + (fake < 0).float().mean()) / 2,
+            "grad_norm_d": norm,
+        }
+
+    def generator_losses(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        """Every configured term of G's loss, not yet weighted. sr, hr: (B, 3, s, s) in [-1, 1]."""
+        losses = {}
+        for name, (_, loss) in self.terms.items():
+            with self._autocast():
+                if name == "adversarial":
+                    # D only passes the gradient on: none is gathered for its own parameters.
+                    self.discriminator.requires_grad_(False)
+                    losses[name] = loss(self.discriminator(sr))
+                    self.discriminator.requires_grad_(True)
+                elif name == "tv":
+                    losses[name] = loss(sr)
+                else:
+                    losses[name] = loss(sr, hr)
+        return losses
+
+    def _update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+        """Back-propagates, clips and steps; returns the gradient's norm before clipping."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+        if self.config.clip_grad_norm is not None:
+            nn.utils.clip_grads_with_norm_(network.parameters(), self.config.clip_grad_norm, norm)
+        optimizer.step()
+        return norm
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def result(self) -> dict[str, Tensor]:
+        """The generator's state dict that the run delivers: the moving average where there is one."""
+        return (self.generator if self.average is None else self.average).state_dict()
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        optimizers = {"generator_optimizer": self.generator_optimizer}
+        if self.discriminator is not None:
+            optimizers["discriminator_optimizer"] = self.discriminator_optimizer
+        return optimizers
+
+    def _parts(self) -> dict[str, Any]:
+        networks = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+        return {name: part for name, part in networks.items() if part is not None} | self._optimizers()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs; the schedule and the data's position follow from step and seconds."""
+        facts = {"config": asdict(self.config), "parent_card": self.parent_card}
+        facts |= {"step": self.step, "seconds": self.seconds}
+        return facts | {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step, self.seconds, self.parent_card = state["step"], state["seconds"], state["parent_card"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
