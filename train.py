@@ -24,6 +24,12 @@ from sr.run import Resources, check_new, prepare, run
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="train.py", description=__doc__)
     parser.add_argument("--config", metavar="NAME", help="preset or .yaml file (see --list)")
+    parser.add_argument(
+        "--run-book",
+        type=Path,
+        metavar="DIR",
+        help="SRResNet, SRGAN from it, evaluation and pictures, all within --minutes; results in DIR/deliver",
+    )
     parser.add_argument("--list", action="store_true", help="print the presets and leave")
     parser.add_argument(
         "--data",
@@ -61,10 +67,15 @@ def main(arguments: list[str] | None = None) -> int:
         for name, purpose in presets().items():
             print(f"{name:27}{purpose}")
         return 0
-    if not (args.out and args.data and (args.config or args.resume)):
+    if args.run_book:
+        if not (args.data and args.minutes and args.benchmark):
+            parser.error("--run-book needs --data, --minutes and --benchmark")
+        if args.config or args.resume or args.out or args.iterations or args.dry_run:
+            parser.error("--run-book takes no --config, --resume, --out, --iterations and --dry-run")
+    elif not (args.out and args.data and (args.config or args.resume)):
         parser.error("--data and --out are needed, and --config or --resume")
     try:
-        return _run(args)
+        return _run_book(args) if args.run_book else _run(args)
     except SRError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -93,6 +104,18 @@ def _run(args: argparse.Namespace) -> int:
         print(f"{'finished' if finished else 'interrupted'} at step {trainer.step}; weights: {path}")
         if not finished:
             print(f"continue with: {_resume_command(args)}")
+    return 0
+
+
+def _run_book(args: argparse.Namespace) -> int:
+    from sr.runbook.book import Order
+    from sr.runbook.stages import run_book  # it draws: other trainings need not wait for the libraries for that
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    settings = parse_assignments(args.set) | ({"init": args.init} if args.init else {})
+    device = _device(args.device)
+    run_book(Order(args.run_book, args.data, device, args.minutes, args.benchmark, args.sets, args.vgg, settings))
     return 0
 
 

@@ -66,15 +66,10 @@ class ImageStore:
         self.pixels = 0
         self._images: list[np.ndarray | None] = []
         sizes: list[tuple[int, int]] = []
-        missing = [str(folder) for folder in folders if not Path(folder).is_dir()]
-        if missing:
-            raise SRError(f"no such folder: {', '.join(missing)}")
-        files = sorted(
-            {file for folder in folders for file in Path(folder).rglob("*") if file.suffix.lower() in SUFFIXES}
-        )
+        files = find_files(folders)
         used = 0
         with ThreadPoolExecutor() as pool:
-            read = pool.map(lambda file: _try_read(file, min_side), files)
+            read = pool.map(lambda file: _read(file, min_side), files)
             for file, image in tqdm(
                 zip(files, read, strict=True), total=len(files), desc="reading images", unit="image"
             ):
@@ -103,13 +98,26 @@ class ImageStore:
         return read_rgb_array(self.paths[index]) if image is None else image
 
 
-def _try_read(file: Path, min_side: int) -> np.ndarray | str:
+def find_files(folders: list[Path]) -> list[Path]:
+    """The image files under some folders, sorted. Raises SRError when a folder does not exist."""
+    missing = [str(folder) for folder in folders if not Path(folder).is_dir()]
+    if missing:
+        raise SRError(f"no such folder: {', '.join(missing)}")
+    return sorted({file for folder in folders for file in Path(folder).rglob("*") if file.suffix.lower() in SUFFIXES})
+
+
+def read_or_reason(file: Path) -> np.ndarray | str:
+    """The image, uint8 (H, W, 3), or why there is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata that Pillow complains about does not harm the pixels
-            image = read_rgb_array(file)
+            return read_rgb_array(file)
     except ImageError as error:
-        return str(error)
-    if min(image.shape[:2]) < min_side:
+        return str(error).encode(errors="backslashreplace").decode()  # a name that is not UTF-8 cannot be printed
+
+
+def _read(file: Path, min_side: int) -> np.ndarray | str:
+    image = read_or_reason(file)
+    if not isinstance(image, str) and min(image.shape[:2]) < min_side:
         return f"{file}: {image.shape[1]}x{image.shape[0]} pixels, at least {min_side} a side are needed"
     return image

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,6 +132,17 @@ def format_table(results: Results, protocol: str) -> str:
         + " |"
         for row in rows
     )
+
+
+def means(measured: dict[str, Results]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """The means in what `evaluate` returns: method -> "metrics" of a model card (protocol, set, figure)."""
+    table: dict[str, Any] = {}
+    for protocol, results in measured.items():
+        for name, of_set in results.items():
+            for method, cell in of_set.items():
+                figures = {key: round(value, 4) for key, value in cell.items() if key != "images"}
+                table.setdefault(method, {}).setdefault(protocol, {})[name] = figures
+    return table
 
 
 def write_json(path: Path, document: Mapping) -> None:

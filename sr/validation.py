@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sr.benchmark import BenchmarkSet
-from sr.evaluate import evaluate
+from sr.evaluate import evaluate, means
 from sr.images import read_rgb_array
 from sr.inference import Network
 from sr.losses import VGGLoss
@@ -71,10 +71,4 @@ def card_metrics(
     # Any network method will do: the architecture comes from the card beside the weights.
     given = {"srresnet": weights}
     measured = evaluate(benchmark, sets, ["srresnet"], weights=given, vgg54=loss, device=str(device), progress=True)
-    return {
-        protocol: {
-            name: {key: round(value, 4) for key, value in of_set["srresnet"].items() if key != "images"}
-            for name, of_set in results.items()
-        }
-        for protocol, results in measured.items()
-    }
+    return means(measured)["srresnet"]

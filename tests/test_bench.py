@@ -15,7 +15,7 @@ from sr.config import load_config
 from sr.data import ImageStore
 from sr.errors import SRError
 from sr.models import SRResNet
-from sr.pack import write_pack
+from sr.packing import write_pack
 from sr.speed import machine
 from sr.speed.plain import PlainLoop
 from sr.speed.train import OurLoop, Setting, count_flops, measure

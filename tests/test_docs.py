@@ -7,13 +7,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import sr.speed.train as speed
 import train
 from sr.__main__ import main as sr_main
+from sr.config import parse_assignments
+from sr.speed import machine
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,22 +52,37 @@ def run(command: str) -> int:
     """The command's exit code, in this process, as starting torch takes seconds. Trainings are cut short."""
     words = shlex.split(os.path.expandvars(command))
     if words[:3] == ["python", "-m", "sr"]:
-        return sr_main(words[3:])
+        return sr_main(words[3:] + (["--seconds", "0.1"] if words[3] == "bench" else []))
     assert words[:2] == ["python", "train.py"], command
     words = words[2:]
     if "--minutes" in words:
-        words[words.index("--minutes") + 1] = "0.02" if "--resume" not in words else "0.03"
-    return train.main(words + (["--set", *SMALL.split()] if "--config" in words else []))
+        short = {"--run-book": "0.4", "--resume": "0.03"}
+        words[words.index("--minutes") + 1] = next((short[flag] for flag in short if flag in words), "0.02")
+    takes_settings = "--config" in words or "--run-book" in words
+    return train.main(words + (["--set", *SMALL.split()] if takes_settings else []))
 
 
 def test_every_command_works_as_written(workplace, monkeypatch):
     """In the README's order, because later commands use what earlier ones made."""
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("SR_DATA", "data")
+    monkeypatch.setattr(
+        speed, "measure", partial(speed.measure, overrides=parse_assignments([*SMALL.split(), "init=null"]))
+    )
+    monkeypatch.setitem(machine.SIZES, "cpu", (64,))
     for command in COMMANDS:
         if not command.startswith("make "):
             assert run(command) == 0, command
-    for made in ("photo_x4.png", "enlarged/a.png", "enlarged/more.png", "results/figure.png", "runs/srgan/srgan.json"):
+    for made in (
+        "photo_x4.png",
+        "enlarged/a.png",
+        "enlarged/more.png",
+        "results/figure.png",
+        "runs/srgan/srgan.json",
+        "results/training/curves.png",
+        "results/speed-train.json",
+        "runs/book/deliver/summary.md",
+    ):
         assert Path(made).is_file(), made
     assert json.loads(Path("results/standard.json").read_text())["protocol"] == "standard"
 

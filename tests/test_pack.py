@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 from sr.__main__ import main
 from sr.errors import SRError
 from sr.images import read_rgb_array
-from sr.pack import Pack, is_pack, write_pack
+from sr.pack import Pack, is_pack
+from sr.packing import write_pack
 
 ROOT = Path(__file__).parents[1]
 
@@ -244,5 +245,5 @@ def test_data_loader_workers_read_the_same_images(pack):
 
 def test_workers_of_the_command_do_without_torch():
     """Each imports the program's main module; torch would cost it seconds and hundreds of megabytes."""
-    check = "import sys, sr.__main__, sr.pack; sys.exit('torch' in sys.modules)"
+    check = "import sys, sr.__main__, sr.packing; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)

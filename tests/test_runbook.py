@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from sr.book import Order
 from sr.config import parse_assignments
 from sr.errors import SRError
-from sr.runbook import run_book
+from sr.runbook.book import Order
+from sr.runbook.stages import run_book
+from sr.runbook.throughput import Throughput
 from tests.tiny import SETTINGS, rows
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +33,7 @@ OTHERS = {"curves.png", "samples.png", "summary.md", "records.zip"}
 def order(photos, benchmark, vgg_files, tmp_path) -> Order:
     settings = parse_assignments([*SETTINGS, "precision=fp32", "lr=2e-3", "warmup_steps=1", "ema_decay=0.5"])
     out, device = tmp_path / "book", torch.device("cpu")
-    return Order(out, [photos], device, 0.15, benchmark, ["Tiny"], vgg_files["VGG16"], settings)
+    return Order(out, [photos], device, 0.12, benchmark, ["Tiny"], vgg_files["VGG16"], settings)
 
 
 def delivered(order: Order) -> set[str]:
@@ -46,13 +48,17 @@ def card(order: Order, name: str) -> dict:
     return json.loads((order.out / "deliver" / f"{name}.json").read_text())
 
 
-def test_a_run_book_delivers_what_its_summary_says(order, capsys):
+def test_a_run_book_delivers_what_its_summary_says(order, tmp_path, capsys):
+    shutil.copytree(order.benchmark, tmp_path / "sets")
+    shutil.copytree(order.benchmark / "Tiny", tmp_path / "sets" / "Other")
+    order = replace(order, benchmark=tmp_path / "sets", sets=["Tiny", "Other"])
     assert run_book(order)
     printed = capsys.readouterr().out
     assert re.search(r"bicubic on Tiny: \d+\.\d\d dB", printed)
     assert delivered(order) == WEIGHTS | OTHERS
     said, cards = summary(order), {name: card(order, name) for name in ("srresnet", "srgan")}
     assert said["metrics"] == {name: card["metrics"] for name, card in cards.items()}
+    assert set(said["metrics"]["srgan"]["paper"]) == {"Tiny", "Other"}
     assert set(said["references"]) == {"bicubic", "srresnet", "srgan"}
     trained = cards["srgan"]["training"]
     assert [stage["outcome"] for stage in said["stages"]] == ["finished"] * 3
@@ -86,8 +92,8 @@ def test_a_run_book_delivers_what_its_summary_says(order, capsys):
 
 
 def test_an_interrupted_one_goes_on(order):
-    order = replace(order, minutes=0.2)
-    code = "import sys, pickle; from sr.runbook import run_book; run_book(pickle.loads(sys.stdin.buffer.read()))"
+    order = replace(order, minutes=0.15)
+    code = "import sys, pickle; from sr.runbook.stages import run_book; run_book(pickle.loads(sys.stdin.buffer.read()))"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     process.stdin.write(pickle.dumps(order))
     process.stdin.close()
@@ -100,7 +106,7 @@ def test_an_interrupted_one_goes_on(order):
     assert process.wait(60) == 0
     assert "interrupted; type the same command again" in printed
     done = int(rows(log.parent)[-1]["step"])
-    with pytest.raises(SRError, match="begun with minutes 0.2, now it is 5"):
+    with pytest.raises(SRError, match="begun with minutes 0.15, now it is 5"):
         run_book(replace(order, minutes=5))
     assert run_book(order)
     steps = [int(row["step"]) for row in rows(log.parent) if row["generator"]]
@@ -125,7 +131,7 @@ def test_an_interruption_before_the_training_leaves_nothing(order, monkeypatch):
     def interrupted(*_: object) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("sr.runbook.check", interrupted)
+    monkeypatch.setattr("sr.runbook.stages.check", interrupted)
     assert not run_book(order)
     assert not order.out.exists()
 
@@ -150,3 +156,12 @@ def test_user_errors_come_before_the_training(order, tmp_path, monkeypatch):
     with pytest.raises(SRError, match="without torchrun"):
         run_book(order)
     assert not order.out.exists()
+
+
+def test_compiling_is_chosen_where_it_pays():
+    speed = Throughput(plain=100, gflop_per_patch=8, compiled=200, compile_seconds=30)
+    assert [speed.choice(seconds) for seconds in (10, 59, 61)] == ["never", "never", "always"]
+    assert speed.tflops == pytest.approx(1.6)
+    failed = Throughput(plain=100, gflop_per_patch=8, complaint="RuntimeError: no compiler")
+    assert failed.choice(3600) == "never"
+    assert "torch.compile does not work here" in str(failed)

@@ -7,10 +7,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sr.errors import SRError
-from sr.figure import draw_row, restore, stack
 from sr.images import read_rgb_array, write_png
 from sr.methods import METHODS
-from sr.resize import hr_and_lr
 
 HELP = "draw the paper's figure: methods side by side with the original, PSNR and SSIM under them"
 
@@ -36,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from sr.figure import draw_row, restore, stack
+    from sr.resize import hr_and_lr
+
     if args.zoom < 1:
         raise SRError(f"--zoom must be at least 1, got {args.zoom}")
     rows = []

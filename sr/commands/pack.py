@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from sr.pack import write_pack
+    from sr.packing import write_pack
 
     write_pack(args.folders, args.output, args.max_side, args.workers)
     return 0

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -34,6 +35,23 @@ class UpsampleBlock(nn.Module):
         return self.act(self.shuffle(self.conv(x)))
 
 
+class TailConv(nn.Conv2d):
+    """A convolution to 3 channels with an odd kernel, "same" padding and stride 1.
+
+    Three outputs leave most of a CPU's vector lanes empty. There, the four pixels of each 2x2 cell are computed as 12
+    outputs of a convolution with stride 2, its kernel shifted to each of the four: the same sums, about twice as fast
+    (results/speed.md).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or x.shape[-2] % 2 or x.shape[-1] % 2:
+            return super().forward(x)
+        shifted = [F.pad(self.weight, (right, 1 - right, down, 1 - down)) for down in range(2) for right in range(2)]
+        kernel = torch.stack(shifted, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        bias = self.bias.repeat_interleave(4)
+        return F.pixel_shuffle(F.conv2d(x, kernel, bias, stride=2, padding=self.padding), 2)
+
+
 class SRResNet(nn.Module):
     """Maps an LR image (N, 3, H, W) in [0, 1] to the SR image (N, 3, scale*H, scale*W) in [-1, 1], not clipped.
 
@@ -56,7 +74,7 @@ class SRResNet(nn.Module):
         self.body_conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.body_bn = nn.BatchNorm2d(channels)
         self.upsample = nn.Sequential(*(UpsampleBlock(channels) for _ in range(int(math.log2(scale)))))
-        self.tail_conv = nn.Conv2d(channels, 3, 9, padding=4)
+        self.tail_conv = TailConv(channels, 3, 9, padding=4)
         self.apply(_initialise)
 
     def forward(self, lr: Tensor) -> Tensor:

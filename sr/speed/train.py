@@ -16,10 +16,11 @@ from sr.config import TrainConfig, load_config
 from sr.crops import MARGIN
 from sr.data import ImageStore
 from sr.errors import SRError
+from sr.models import SRResNet
 from sr.pack import is_pack
 from sr.run import Resources, prepare
 from sr.speed.machine import describe, fp32_convolution, matmul_peaks, versions
-from sr.speed.plain import PlainLoop
+from sr.speed.plain import PlainLoop, use_plain_tail
 
 TURNS = 4  # of each loop, in alternation: a drift of the machine's speed meets all alike
 WARM_UP_STEPS = 3
@@ -29,6 +30,7 @@ class Loop(Protocol):
     """A training without its end: `step` on each of `batches`. See `PlainLoop` and `OurLoop`."""
 
     config: TrainConfig
+    generator: SRResNet
     precision: str  # of the convolutions
     batches: Any
     bytes_to_device: int
@@ -46,6 +48,7 @@ class OurLoop:
         self.config = config
         self.precision = config.precision if config.precision == "bf16" else fp32_convolution(device)
         self._trainer = prepare(config, Resources(images, device, vgg))
+        self.generator = self._trainer.generator
         self._source = BatchSource(images, config, device, 0, 2**62)
         self.batches = iter(self._source)
         self.prefetched = 4 * config.workers
@@ -82,6 +85,7 @@ def count_flops(setting: Setting) -> int:
     """
     config = replace(setting.config, batch_size=1, precision="fp32", compile="never", workers=0)
     loop = replace(setting, config=config, device=torch.device("cpu")).build()
+    use_plain_tail(loop.generator)  # the operations that are needed, not those of a detour
     lr, hr = next(loop.batches)
     with FlopCounterMode(display=False) as counter:
         loop.step(lr, hr)

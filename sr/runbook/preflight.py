@@ -10,11 +10,12 @@ from PIL import Image
 from sr.benchmark import BenchmarkSet
 from sr.config import TrainConfig
 from sr.errors import SRError
-from sr.evaluate import Results, evaluate
+from sr.evaluate import Results, evaluate, means
 from sr.losses import VGGLoss
 from sr.methods import load
 from sr.run import Resources
-from sr.throughput import matmul_tflops, measure
+from sr.runbook.throughput import measure
+from sr.speed.machine import matmul_peaks
 
 REFERENCES = ("bicubic", "srresnet", "srgan")  # the networks with the shipped weights
 BICUBIC = {"Set5": 28.42, "Set14": 26.09, "BSD100": 25.96}  # dB, protocol "standard", of the sets as published
@@ -25,9 +26,10 @@ def check(
 ) -> dict[str, Any]:
     """Measures the references on all sets, and the training speed of every configuration. Plain values:
 
-    "metrics": as `means`, of `REFERENCES`. "throughput": `sr.throughput.Throughput`'s fields by the configuration's
-    name. "matmul_tflops": on CUDA. "evaluation_seconds": of the references on all sets; "validation_seconds": of one
-    of them on the first.
+    "metrics": as `sr.evaluate.means`, of `REFERENCES`.
+    "throughput": the fields of `sr.runbook.throughput.Throughput` by the configuration's name.
+    "matmul_tflops": on CUDA.
+    "evaluation_seconds": of the references on all sets; "validation_seconds": of one of them on the first.
     Raises SRError when `minutes` are too few to measure so much.
     """
     pixels = {name: _pixels(BenchmarkSet(resources.benchmark, name)) for name in resources.sets}
@@ -53,7 +55,7 @@ def check(
         found["throughput"][name] = asdict(speed)
         say(f"{name}: {speed}")
     if resources.device.type == "cuda":
-        found["matmul_tflops"] = matmul_tflops(resources.device)
+        found["matmul_tflops"] = matmul_peaks(resources.device)["bf16"] / 1e3
         say(f"bf16 matrix products: {found['matmul_tflops']:.0f} TFLOP/s")
     started = time.monotonic()
     if resources.sets[1:]:
@@ -62,17 +64,6 @@ def check(
             measured[protocol] |= results
     found["evaluation_seconds"] = of_first + time.monotonic() - started
     return found | {"metrics": means(measured)}
-
-
-def means(measured: dict[str, Results]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """The means in what `sr.evaluate.evaluate` returns: method -> "metrics" of a model card (protocol, set, figure)."""
-    table: dict[str, Any] = {}
-    for protocol, results in measured.items():
-        for name, of_set in results.items():
-            for method, cell in of_set.items():
-                figures = {key: round(value, 4) for key, value in cell.items() if key != "images"}
-                table.setdefault(method, {}).setdefault(protocol, {})[name] = figures
-    return table
 
 
 def _evaluate(resources: Resources, sets: tuple[str, ...] | list[str], vgg54: VGGLoss) -> dict[str, Results]:

@@ -18,15 +18,15 @@ from sr.benchmark import BenchmarkSet
 from sr.card import command_line
 from sr.checkpoint import hardware
 from sr.curves import draw, read_runs, write
-from sr.evaluate import evaluate, write_json
+from sr.evaluate import evaluate, means, write_json
 from sr.figure import draw_row, stack
 from sr.files import write_atomically
 from sr.images import read_rgb_array, write_png
 from sr.losses import VGGLoss
 from sr.methods import load
-from sr.preflight import means
 from sr.run import Resources
-from sr.summary import as_markdown
+from sr.runbook.book import Book
+from sr.runbook.summary import as_markdown
 from sr.tracking import whole_lines
 
 RECORDS = ("run-book.json", "summary.json", "figures.json", "*/log.csv", "*/config.yaml", "srgan/srgan.*")
@@ -55,14 +55,12 @@ def _zip(files: list[Path], root: Path, path: Path) -> None:
             archive.write(file, file.relative_to(root))
 
 
-def write_report(
-    out: Path, state: dict[str, Any], results: dict[str, Path], resources: Resources, vgg54: VGGLoss
-) -> None:
-    """Measures the delivered weights on all sets, writes that into their cards, and fills `out`/deliver.
+def write_report(book: Book, results: dict[str, Path], resources: Resources, vgg54: VGGLoss) -> None:
+    """Measures the delivered weights on all sets, writes that into their cards, and fills OUT/deliver.
 
-    state: the run-book's (`sr.runbook.Book`). results: the weights of "srresnet" and, unless it diverged, "srgan".
+    results: the weights of "srresnet" and, unless it diverged, "srgan".
     """
-    device = str(resources.device)
+    out, device = book.order.out, str(resources.device)
     measured = evaluate(
         resources.benchmark, resources.sets, list(results), weights=results, vgg54=vgg54, device=device, progress=True
     )
@@ -72,9 +70,10 @@ def write_report(
         write_json(path.with_suffix(".json"), card | {"metrics": figures[name]})
     write_json(out / "figures.json", measured)
     write_png(_samples(results, resources), out / "deliver" / "samples.png")
-    logs = read_runs([log for name in state["stages"] if len(whole_lines(log := out / name / "log.csv")) > 1])
+    stages = book.state["stages"]
+    logs = read_runs([log for name in stages if len(whole_lines(log := out / name / "log.csv")) > 1])
     write(draw(logs), out / "deliver" / "curves.png")
-    summary = _summary(state, figures, logs, resources) | {"vgg54": vgg54.description}
+    summary = _summary(book, figures, logs, resources) | {"vgg54": vgg54.description}
     write_json(out / "summary.json", summary)
     text = as_markdown(summary)
     write_atomically(out / "deliver" / "summary.md", lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -98,11 +97,11 @@ def _samples(weights: dict[str, Path], resources: Resources) -> Image.Image:
 
 
 def _summary(
-    state: dict[str, Any], figures: dict[str, Any], logs: dict[str, pd.DataFrame], resources: Resources
+    book: Book, figures: dict[str, Any], logs: dict[str, pd.DataFrame], resources: Resources
 ) -> dict[str, Any]:
     """Plain values: what was done, how fast, and how good the results are ("metrics", as in their cards)."""
     stages = []
-    for name, record in state["stages"].items():
+    for name, record in book.state["stages"].items():
         # A stage that diverged early logged nothing.
         last = logs[name].iloc[-1] if name in logs else {"step": 0, "patches": 0, "seconds": 0}
         facts = {"name": name, "outcome": record["outcome"], "steps": int(last["step"])}
@@ -113,11 +112,11 @@ def _summary(
         "versions": {"sr": sr.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "images": len(resources.images),
         "megapixels": round(resources.images.pixels / 1e6),
-        "minutes": state["order"]["minutes"],
-        "seconds": round(state["seconds"]),
-        "throughput": state["check"]["throughput"],
-        "matmul_tflops": state["check"].get("matmul_tflops"),
+        "minutes": book.order.minutes,
+        "seconds": round(book.seconds),
+        "throughput": book.state["check"]["throughput"],
+        "matmul_tflops": book.state["check"].get("matmul_tflops"),
         "stages": stages,
         "metrics": figures,
-        "references": state["check"]["metrics"],
+        "references": book.state["check"]["metrics"],
     }

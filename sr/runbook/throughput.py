@@ -82,14 +82,3 @@ def _train(
     float(logged["generator"])
     rate = config.batch_size * (trainer.step - begun) / (time.monotonic() - started)
     return rate, first, counter.get_total_flops() if counter else 0
-
-
-def matmul_tflops(device: torch.device, side: int = 8192, times: int = 20) -> float:
-    """TFLOP/s of bf16 matrix products of `side`: what the device reaches at best."""
-    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    for count in (3, times):  # the first ones only warm up
-        started = time.monotonic()
-        for _ in range(count):
-            product = a @ b
-        float(product[0, 0])  # waits for the device
-    return 2 * side**3 * times / (time.monotonic() - started) / 1e12

@@ -12,7 +12,6 @@ import torch
 
 from sr.benchmark import BenchmarkSet
 from sr.blending import blend
-from sr.book import Book, Order
 from sr.checkpoint import checkpoints, load_checkpoint, save_weights
 from sr.config import TrainConfig, load_config
 from sr.crops import MARGIN
@@ -20,10 +19,11 @@ from sr.data import open_images
 from sr.distributed import is_launched
 from sr.errors import SRError
 from sr.losses import VGGLoss
-from sr.preflight import check
-from sr.report import collect, write_report
 from sr.run import Resources, prepare, run
-from sr.throughput import Throughput
+from sr.runbook.book import Book, Order
+from sr.runbook.preflight import check
+from sr.runbook.report import collect, write_report
+from sr.runbook.throughput import Throughput
 from sr.training import TrainingDiverged
 
 
@@ -49,7 +49,7 @@ BLEND = 0.8  # SRGAN's share of its weights' blend with SRResNet's
 
 
 def run_book(order: Order) -> bool:
-    """Trains SRResNet and SRGAN and delivers them in OUT/deliver (`sr.report`). Returns False when interrupted.
+    """Trains SRResNet and SRGAN and delivers them in OUT/deliver (`sr.runbook.report`). Returns False when interrupted.
 
     SIGTERM and Ctrl-C interrupt it; the same order again goes on. Every stage's schedule finishes inside the minutes.
     A stage whose training diverges is left out, and the summary says so; without the first one there is nothing to
@@ -126,14 +126,14 @@ def _work(book: Book, configs: dict[str, TrainConfig]) -> bool:
             results[config.name] = weights
             collect(order.out, results)
     book.say("measuring the results")
-    write_report(order.out, book.state | {"seconds": book.seconds}, results, resources, vgg54)
+    write_report(book, results, resources, vgg54)
     return True
 
 
 def _deadlines(minutes: float, begun: float, found: dict[str, Any]) -> dict[str, float]:
     """When every stage is to end, in seconds of the run-book: what the check and the evaluation leave, shared out."""
-    measuring = 1.25 * found["evaluation_seconds"] + 2 * found["validation_seconds"]
-    training = 60 * minutes - max(RESERVE * 60 * minutes, measuring) - begun
+    # The evaluation at the end is of two networks, the check's was of three methods: what is over is for the pictures.
+    training = 60 * minutes - max(RESERVE * 60 * minutes, found["evaluation_seconds"]) - begun
     shares = list(accumulate(stage.share for stage in STAGES))
     return {
         stage.name: round(begun + training * share / shares[-1], 1) for stage, share in zip(STAGES, shares, strict=True)
@@ -158,19 +158,19 @@ def _train(book: Book, stage: Stage, config: TrainConfig, resources: Resources) 
     config = replace(config, minutes=minutes, iterations=None, validation_minutes=minutes / max(1, validations))
     torch.compiler.reset()  # what was compiled for another stage would be made general, and slower
     trainer = prepare(config, resources, resumed)
-    book.say(f"{stage.name}: {left / 60:.1f} minutes, compile {config.compile}")
+    book.say(f"{stage.name}: {left:.0f} s, compile {config.compile}")
     # The first set is enough here, and the features are compared at the end.
     benchmark = resources.benchmark if validations else None
     resources = replace(resources, vgg=None, benchmark=benchmark, sets=resources.sets[:1])
+    outcome = "finished"
     try:
-        finished, _ = run(trainer, resources, folder, resumed)
+        ended, _ = run(trainer, resources, folder, resumed)
     except TrainingDiverged as error:
         if stage is STAGES[0]:
             raise
-        book.say(f"{stage.name} diverged at {error}; going on without it")
-        record["outcome"] = f"diverged at {error}"
-        return True
-    if finished:
-        record["outcome"] = "finished"
+        ended, outcome = True, f"diverged at {error}"
+        book.say(f"{stage.name} {outcome}; going on without it")
+    if ended:
+        record["outcome"] = outcome
         book.save()
-    return finished
+    return ended

@@ -1,0 +1,1 @@
+"""A whole training in one command and one time budget (`stages.run_book`)."""
