@@ -1,17 +1,22 @@
-# make demo: the page in the browser. make test: lint and tests. Both set up .venv on first use.
+# make demo: the page in the browser. make study: the rating test. make test: lint and tests. All set up .venv on first use.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test clean
+.PHONY: demo study test clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m demo $(ARGS)
 
+study: $(VENV)/installed
+	@$(BIN)/python -c 'from mos_study.store import Store; raise SystemExit(Store.open().study() is None)' || \
+		$(BIN)/python -m mos_study.prepare mos_study/configs/demo.yaml
+	$(BIN)/python -m mos_study.app $(ARGS)
+
 test: $(VENV)/installed-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,1 +1,1 @@
-"""The mean-opinion-score study of the paper (section 3.3). Not part of this version; see the README's limits."""
+"""The paper's mean opinion score (MOS) study: preparing it, showing blind pictures to raters, keeping their ratings."""

@@ -1,5 +1,6 @@
 """Every command and every figure of the README."""
 
+import importlib
 import json
 import os
 import re
@@ -45,6 +46,7 @@ def workplace(tmp_path_factory, vgg_files) -> Path:
     shutil.copy(vgg_files["VGG16"], folder / "data" / "vgg16_imagenet_features.safetensors")
     for name in ("sr", "demo", "train.py"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "mos_study" / "configs", folder / "mos_study" / "configs")
     return folder
 
 
@@ -53,6 +55,12 @@ def run(command: str) -> int:
     words = shlex.split(os.path.expandvars(command))
     if words[:3] == ["python", "-m", "sr"]:
         return sr_main(words[3:] + (["--seconds", "0.1"] if words[3] == "bench" else []))
+    if words[0] == "cp":
+        return int(not shutil.copy(*words[1:]))
+    if words[:2] == ["python", "-m"]:
+        program = importlib.import_module(words[2])
+        # The app serves until it is stopped; tests/test_study_browser.py uses it.
+        return 0 if words[2] == "mos_study.app" else program.main(words[3:])
     assert words[:2] == ["python", "train.py"], command
     words = words[2:]
     if "--minutes" in words:
@@ -90,7 +98,7 @@ def test_every_command_works_as_written(workplace, monkeypatch):
 def test_make_targets_exist():
     targets = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
     assert targets == ["demo", "test"]
-    for target in targets:
+    for target in [*targets, "study"]:
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 
 

@@ -1,0 +1,1 @@
+"""What `mos_study.store.Store` can do, by subject."""
