@@ -99,6 +99,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # from the moment when the links are printed, they work
     except OSError as error:
         listener.close()
         raise SRError(f"Cannot listen on {host}, port {port} ({error.strerror}); choose another --port") from error

@@ -46,6 +46,9 @@ def workplace(tmp_path_factory, vgg_files) -> Path:
     shutil.copy(vgg_files["VGG16"], folder / "data" / "vgg16_imagenet_features.safetensors")
     for name in ("sr", "demo", "train.py"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(
+        ROOT / "results" / "training", folder / "results" / "training", ignore=shutil.ignore_patterns("*.png")
+    )
     shutil.copytree(ROOT / "mos_study" / "configs", folder / "mos_study" / "configs")
     return folder
 
@@ -87,7 +90,9 @@ def test_every_command_works_as_written(workplace, monkeypatch):
         "enlarged/more.png",
         "results/figure.png",
         "runs/srgan/srgan.json",
-        "results/training/curves.png",
+        "runs/curves.png",
+        "results/training/srresnet-finetune.png",
+        "ratings.csv",
         "results/speed-train.json",
         "runs/book/deliver/summary.md",
     ):

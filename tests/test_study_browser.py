@@ -272,7 +272,7 @@ def test_a_whole_study_by_keys(study, open_browser):
         if done == 2:
             title(page, EN["main_title"])
             page.keyboard.press("Enter")
-        if done == 7:
+        if done == 6:
             title(page, EN["break_title"])
             page.keyboard.press("Enter")
         picture_is_there(page, done + 1)
@@ -292,7 +292,7 @@ def test_a_whole_study_by_keys(study, open_browser):
             page.get_by_text(EN["offline"]).wait_for()
             assert study.rater.done == done
             study.server.start()
-        elif done == 6:  # undo, and the rating again
+        elif done == 8:  # undo, and the rating again
             page.keyboard.press("1")
             picture_is_there(page, done + 2)
             page.keyboard.press("u")
@@ -309,7 +309,7 @@ def test_a_whole_study_by_keys(study, open_browser):
 
     ratings = study.ratings()
     expected = [1 + done % 5 for done in range(total)]
-    expected[5], expected[6] = 4, 2
+    expected[5], expected[8] = 4, 2
     assert [rating["score"] for rating in ratings] == expected
     assert all(REACTION <= rating["visible_ms"] < PATIENCE for rating in ratings)
     assert {rating["pixel_ratio"] for rating in ratings} == {1}
