@@ -50,11 +50,11 @@ def noise(seed: int, size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def make_study(folder: Path, url: str | None = None, **changes: Any) -> Store:
+def make_study(folder: Path, url: str | None = None, methods: tuple[str, ...] = METHODS, **changes: Any) -> Store:
     """Prepares the study in an empty folder. changes: keys of CONFIG with other values."""
     store = Store.open(url or f"sqlite:///{folder}/study.db", folder / "stimuli")
     store.folder.mkdir(parents=True, exist_ok=True)
-    places = [("Harbour", image, method, size) for image, size in SIZES.items() for method in METHODS]
+    places = [("Harbour", image, method, size) for image, size in SIZES.items() for method in methods]
     places += [
         (CALIBRATION_DATASET, image, method, (50, 40)) for image in CALIBRATION_IMAGES for method in ("hr", "nearest")
     ]
@@ -64,7 +64,8 @@ def make_study(folder: Path, url: str | None = None, **changes: Any) -> Store:
         digest = hashlib.sha256(content).hexdigest()
         store.picture(digest).write_bytes(content)
         rows.append(StimulusRow(dataset, image, method, digest, *size))
-    config = config_from_json(json.dumps({**CONFIG, **changes}))
+    datasets = [CONFIG["datasets"][0] | {"methods": list(methods)}]
+    config = config_from_json(json.dumps({**CONFIG, "datasets": datasets, **changes}))
     store.prepare_study(config.canonical(), config.fingerprint(), config.name, config.seed, rows)
     return store
 

@@ -116,7 +116,7 @@ def test_python_example_works(workplace):
 
 
 def test_files_that_the_readme_names_are_there():
-    for path in re.findall(r"\]\(((?!http)[^)]+)\)", README):
+    for path in re.findall(r"\]\(((?!http|#)[^)]+)\)", README):
         assert (ROOT / path).exists(), path
 
 

@@ -23,7 +23,7 @@ from mos_study.server import create_app
 from mos_study.store import Store
 from mos_study.visitor import Visitor
 from sr.errors import SRError
-from tests.small_study import CONFIG, METHODS, make_study
+from tests.small_study import CONFIG, make_study
 
 SECRET = "correct-horse-battery"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -60,7 +60,7 @@ def rate_all(store: Store, score) -> None:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> tuple[Store, FastAPI]:
     """A study that two raters have finished, one of them with always the same score."""
-    store = make_study(tmp_path_factory.mktemp("study"))
+    store = make_study(tmp_path_factory.mktemp("study"), methods=tuple(SCORES))
     rate_all(store, SCORES.get)
     rate_all(store, lambda method: 3)
     return store, mount_experimenter(create_app(store), store, SECRET)
@@ -247,7 +247,7 @@ def test_the_page_shows_progress_and_hides_scores(open_page, width):
     page.locator("#mos table").wait_for()
     cells = [row.split("\t")[1:3] for row in page.locator("#mos tbody tr").all_inner_texts()]
     # Two raters, one of whom gave 3 to everything.
-    assert cells == [[method, f"{(SCORES[method] + 3) / 2:.2f}"] for method in sorted(METHODS)]
+    assert cells == [[method, f"{(SCORES[method] + 3) / 2:.2f}"] for method in sorted(SCORES)]
     page.get_by_role("button", name="Hide them").click()
     page.locator("#mos table").wait_for(state="detached")
 
