@@ -145,9 +145,9 @@ def train(
                 bar.set_postfix_str(f"loss {means['generator']:.4g}, {rate}")
             if validates:
                 if ranks.is_first:
-                    figures = validation.figures(trainer)
+                    figures, crops = validation.measure(trainer)
                     log.scalars(_row(trainer) | figures)
-                    log.images(trainer.step, *validation.crops(trainer))
+                    log.images(trainer.step, *crops)
                     said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
                     bar.write(f"step {trainer.step}: {said}")
                 started = time.monotonic() - trainer.seconds

@@ -26,33 +26,28 @@ class Validation:
 
     def __init__(self, benchmark: BenchmarkSet, pictures: int = 6, crop_side: int = 40):
         self._images = [(read_rgb_array(image.lr), read_rgb_array(image.hr)) for image in benchmark]
-        self._pictures = self._images[:pictures]
-        self._side = min(crop_side, *(min(lr.shape[:2]) for lr, _ in self._pictures))
+        self._pictures = pictures
+        self._side = min(crop_side, *(min(lr.shape[:2]) for lr, _ in self._images[:pictures]))
 
-    def figures(self, trainer: Trainer) -> dict[str, float]:
-        """Mean PSNR in dB, standard protocol, under its name in the log."""
-        upscaler = self._upscaler(trainer)
-        scores = [psnr(upscaler.upscale(lr), hr, "standard") for lr, hr in self._images]
-        return {"psnr_standard": float(np.mean(scores))}
+    def measure(self, trainer: Trainer) -> tuple[dict[str, float], tuple[Tensor, Tensor, Tensor]]:
+        """Figures by their names in the log, and LR, SR and HR crops to look at.
 
-    def crops(self, trainer: Trainer) -> tuple[Tensor, Tensor, Tensor]:
-        """LR, SR and HR of the middle of the first pictures, always the same ones: uint8 (N, 3, h, w), x4, x4."""
-        upscaler = self._upscaler(trainer)
-        rows = []
-        for lr, hr in self._pictures:
-            top, left = ((side - self._side) // 2 for side in lr.shape[:2])
-            rows.append(
-                [
-                    _cut(image, factor, top, left, self._side)
-                    for image, factor in ((lr, 1), (upscaler.upscale(lr), upscaler.scale), (hr, upscaler.scale))
-                ]
-            )
-        return tuple(torch.stack(column) for column in zip(*rows, strict=True))
-
-    def _upscaler(self, trainer: Trainer) -> Upscaler:
+        The figure is the mean PSNR in dB, standard protocol. The crops are the middle of the first pictures, always the
+        same ones: uint8 (N, 3, h, w), x4, x4.
+        """
         generator = SRResNet(**trainer.generator.config())
         generator.load_state_dict(trainer.result())
-        return Upscaler("validation", Network(generator, trainer.device, "fp32"))
+        upscaler = Upscaler("validation", Network(generator, trainer.device, "fp32"))
+        scores, rows = [], []
+        for lr, hr in self._images:
+            sr = upscaler.upscale(lr)
+            scores.append(psnr(sr, hr, "standard"))
+            if len(rows) < self._pictures:
+                top, left = ((side - self._side) // 2 for side in lr.shape[:2])
+                scaled = ((lr, 1), (sr, upscaler.scale), (hr, upscaler.scale))
+                rows.append([_cut(image, factor, top, left, self._side) for image, factor in scaled])
+        crops = tuple(torch.stack(column) for column in zip(*rows, strict=True))
+        return {"psnr_standard": float(np.mean(scores))}, crops
 
 
 def _cut(image: np.ndarray, factor: int, top: int, left: int, side: int) -> Tensor:
