@@ -1,6 +1,7 @@
 """What a rater may do and what comes next. The server decides it all; the page sends a trial's token and a score."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -8,7 +9,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from mos_study import bodies
 from mos_study.config import QuestionConfig, config_from_json
 from mos_study.design import plan_trials
-from mos_study.records import CALIBRATION_DATASET, PlannedTrial, Rater, RateResult
+from mos_study.records import CALIBRATION_DATASET, PlannedTrial, Rater, RateResult, Trial
 from mos_study.store import Store
 from mos_study.texts import load_texts
 
@@ -61,11 +62,15 @@ class Desk:
         """`preferred` where the study has it, else the study's first language."""
         return preferred if preferred in self.config.languages else self.config.languages[0]
 
+    def places(self) -> int:
+        """How many more raters may join by themselves."""
+        if self.config.open is None or self.store.require_study().state == "closed":
+            return 0
+        return max(0, self.config.open - self.store.joined())
+
     def join(self) -> str | None:
         """The token of a new rater of an open study; None where there is no place."""
-        if self.config.open is None or self.store.require_study().state == "closed":
-            return None
-        return self.store.join_open(self.config.open)
+        return self.store.join_open(self.config.open) if self.places() else None
 
     def act(self, token: str, action: str, body: bytes, agent: str) -> dict[str, Any]:
         """Does what a page asks and gives the state after it. agent: the browser's name for itself.
@@ -84,8 +89,10 @@ class Desk:
             raise RefusalError(422, f"malformed: {error.errors()[0]['type']}", rater) from error
         if rater.paused:
             raise RefusalError(409, "the study is paused", rater)
-        session = do(rater, values, agent[:AGENT_LENGTH])
-        return self.state(self.rater(token), session=session, undone=action == "undo")
+        do(rater, values, agent[:AGENT_LENGTH])
+        if action != "rate":  # what a rating has changed, `state` reads with the next trial
+            rater = self.rater(token)
+        return self.state(rater, undone=action == "undo")
 
     def picture(self, token: str, trial_token: str) -> bytes:
         """The PNG of a trial that the rater has reached, or of the next one, which the page loads ahead."""
@@ -107,22 +114,22 @@ class Desk:
             raise RefusalError(410, "the study is closed", rater)
         return self.store.picture(sha256).read_bytes()
 
-    def state(
-        self, rater: Rater, *, examples: bool = False, session: int | None = None, undone: bool = False
-    ) -> dict[str, Any]:
+    def state(self, rater: Rater, *, examples: bool = False, undone: bool = False) -> dict[str, Any]:
         """What the page shows now, as JSON.
 
         examples: with the examples' scores, for a page that has just been opened.
-        session: of the trial that has just been rated; a break comes before the first trial of another one.
         undone: the last rating has just been taken back; no second one may be.
         """
         stage, details = self._stage(rater)
+        done = rater.done
         if stage == "trial":
-            stage, details = self._trial(rater, session, undone)
-        left = rater.total - rater.done
+            trials = self.store.window(rater.id, 2)
+            done = trials[0].done if trials else rater.total
+            stage, details = self._trial(rater, trials, undone)
+        left = rater.total - done
         return {
             "stage": stage,
-            "progress": {"done": rater.done, "total": rater.total, "seconds_left": left * SECONDS_PER_TRIAL},
+            "progress": {"done": done, "total": rater.total, "seconds_left": left * SECONDS_PER_TRIAL},
             "largest": self._largest,
             **({"examples": self._scores()} if examples or stage == "instructions" else {}),
             **details,
@@ -153,12 +160,11 @@ class Desk:
             }
         return "trial", {}
 
-    def _trial(self, rater: Rater, session: int | None, undone: bool) -> tuple[str, dict[str, Any]]:
-        trials = self.store.window(rater.id, 2)
+    def _trial(self, rater: Rater, trials: Sequence[Trial], undone: bool) -> tuple[str, dict[str, Any]]:
         if not trials:
             return "done", {"code": self.store.finish(rater.id)}
         trial = trials[0]
-        if session is not None and trial.session != session:
+        if trial.done > 0 and not trial.shown:  # the first of a session waits for its rater to go on
             return "break", {"break": {"session": trial.session, "minutes": self.config.sessions.break_minutes}}
         return "trial", {
             "trial": {
@@ -227,8 +233,7 @@ class Desk:
         if trial := self.store.current_trial(rater.id):
             self.store.mark_shown(rater.id, trial.token)
 
-    def _rate(self, rater: Rater, body: bodies.Rating, agent: str) -> int:
-        """The session of the trial that is now rated."""
+    def _rate(self, rater: Rater, body: bodies.Rating, agent: str) -> None:
         facts = _facts(body.client, agent) if body.client else {"user_agent": agent}
         result = self.store.rate(rater.id, body.trial, body.score, body.visible_ms, body.hidden_ms, facts)
         if result is RateResult.UNKNOWN:
@@ -237,7 +242,6 @@ class Desk:
             raise RefusalError(409, "rated already", rater)
         if result is RateResult.NOT_CURRENT:
             raise RefusalError(409, "not to be rated yet", rater)
-        return self.store.trial_by_token(rater.id, body.trial).session
 
     def _undo(self, rater: Rater, body: bodies.Undo, agent: str) -> None:
         current = self.store.current_trial(rater.id)

@@ -14,12 +14,11 @@ from urllib.parse import parse_qs
 import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from mos_study.security import BodyTooLargeError, Buckets, read_body
+from mos_study.security import BodyTooLargeError, Buckets, read_body, with_headers
 from mos_study.store import Store
 from sr.errors import SRError
 
@@ -112,7 +111,7 @@ class Gate:
         if not inside or path == f"{self.path}/login":
             await self.app(scope, receive, send)
         elif self.sessions.valid(HTTPConnection(scope).cookies.get(COOKIE, "")):
-            await self.app(scope, receive, _with_headers(send))
+            await self.app(scope, receive, with_headers(send, PAGE_HEADERS, "private, no-cache"))
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1008)(scope, receive, send)
         elif scope["method"] == "GET" and path.rstrip("/") == self.path:
@@ -170,14 +169,3 @@ def _login_page(message: str = "", status: int = 200, headers: dict[str, str] | 
     shown = f'<p role="alert">{message}</p>' if message else ""
     content = PAGE.substitute(style=STYLE, script=SCRIPT, message=shown)
     return HTMLResponse(content, status, {**LOGIN_HEADERS, **(headers or {})})
-
-
-def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.update(PAGE_HEADERS)
-            headers.setdefault("Cache-Control", "private, no-cache")
-        await send(message)
-
-    return send_with_headers

@@ -20,6 +20,7 @@ CLIENT_FACTS = (
     "screen_height",
     "user_agent",
 )
+COLUMNS = (*RATING_COLUMNS, *TIME_COLUMNS, *CLIENT_FACTS, "simulated")  # simulated: whether the rater is artificial
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,17 @@ class PlannedTrial:
     phase: str  # one of PHASES
     repeat: int  # 0, or 1 for the second showing
     session: int  # 0, 1, ...
+
+
+@dataclass(frozen=True)
+class SimulatedRating:
+    """What an artificial rater did at a trial."""
+
+    trial: PlannedTrial
+    score: int
+    visible_ms: int
+    shown_at: datetime
+    rated_at: datetime
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,7 @@ class Trial:
     position: int  # 0, 1, ...
     phase: str
     session: int
+    shown: bool  # it was given to its rater to be rated
     stimulus_id: int
     sha256: str
     width: int

@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -40,14 +41,20 @@ class RaterHeaders:
             await self.app(scope, receive, send)
             return
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
+        await self.app(scope, receive, with_headers(send, HEADERS, "no-store"))
 
-        await self.app(scope, receive, send_with_headers)
+
+def with_headers(send: Send, headers: Mapping[str, str], cache_control: str) -> Send:
+    """Adds `headers` to an answer, and `cache_control` where it says nothing about caching."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            sent = MutableHeaders(scope=message)
+            sent.update(headers)
+            sent.setdefault("Cache-Control", cache_control)
+        await send(message)
+
+    return send_with_headers
 
 
 async def read_body(request: Request) -> bytes:

@@ -71,6 +71,13 @@ def _add_study(app: FastAPI, desk: Desk, store: Store, refusals: Buckets) -> Non
         return JSONResponse(answer, refusal.status)
 
     @app.get("/join")
+    async def show_join() -> Response:
+        """Takes no place yet: links are also opened by previews, and by those who only look."""
+        if await in_thread(desk.places) == 0:
+            return HTMLResponse(message_page("full"), 410)
+        return HTMLResponse(message_page("join"))
+
+    @app.post("/join")
     async def join() -> Response:
         token = await in_thread(desk.join)
         if token is None:

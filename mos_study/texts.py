@@ -27,11 +27,20 @@ def preferred_language(accept_language: str) -> str:
 
 
 def message_page(key: str) -> str:
-    """A page of HTML that says the sentences KEY_title and KEY_text in every language."""
+    """A page of HTML that says the sentences KEY_title and KEY_text in every language.
+
+    Where there is a KEY_button, it is below and posts to the page's own address.
+    """
     parts = [
         f'<section lang="{language}"><h1>{escape(words[f"{key}_title"])}</h1>'
-        f"<p>{escape(words[f'{key}_text'])}</p></section>"
+        f"<p>{escape(words[f'{key}_text'])}</p>{_button(words.get(f'{key}_button'))}</section>"
         for language, words in load_texts().items()
     ]
     template = (PAGES / "message.html").read_text(encoding="utf-8")
     return template.replace("{title}", escape(load_texts()["en"][f"{key}_title"])).replace("{parts}", "\n".join(parts))
+
+
+def _button(label: str | None) -> str:
+    if label is None:
+        return ""
+    return f'<form method="post"><p class="actions"><button class="main">{escape(label)}</button></p></form>'

@@ -1,8 +1,9 @@
 """A rater's page without a browser, for measuring and testing the server."""
 
+from http import HTTPStatus
 from typing import Any
 
-import httpx
+import aiohttp
 
 FACTS = {
     "pixel_ratio": 1.0,
@@ -15,20 +16,18 @@ FACTS = {
 
 
 class Visitor:
-    """One rater; `state` is what the server said last."""
+    """One rater; `state` is what the server said last. Made where an event loop runs."""
 
     def __init__(self, token: str, timeout: float = 30) -> None:
         """timeout: seconds to wait for the server."""
         self.token = token
         self.state: dict[str, Any] = {}
-        # A client each, as every rater has a browser: a shared one would queue for its connections.
-        # Connections are given up before uvicorn does so, after 5 s: a request in that instant would get no answer.
-        self._client = httpx.AsyncClient(
-            timeout=timeout,
-            trust_env=False,
-            verify=False,
+        # A session each, as every rater has a browser: a shared one would queue for its connections.
+        # Connections are given up long before the server does so: a request in that instant would get no answer.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(keepalive_timeout=5),
             headers={"X-Study": "1"},
-            limits=httpx.Limits(keepalive_expiry=2),
+            timeout=aiohttp.ClientTimeout(total=timeout),
         )
 
     @property
@@ -42,29 +41,33 @@ class Visitor:
         return self.state["progress"]["done"]
 
     async def begin(self, base: str) -> None:
-        """From the link to the first trial, of a study without questions."""
+        """From the link to the first trial, of a study without questions. Raises aiohttp.ClientError."""
         for action, body in (("consent", {"language": "en"}), ("check", FACTS), ("calibrated", {})):
-            (await self.post(base, action, body)).raise_for_status()
+            await self._post(base, action, body, raise_for_status=True)
 
     async def look(self, base: str) -> None:
-        self.state = (await self._client.get(f"{base}/s/{self.token}/state")).raise_for_status().json()
+        async with self._session.get(f"{base}/s/{self.token}/state", raise_for_status=True) as answer:
+            self.state = await answer.json()
 
     async def rate(self, base: str, score: int) -> int:
         """Rates the current trial; the status of the answer. A refusal comes with the state as well."""
         body = {"trial": self.trial, "score": score, "visible_ms": 1000, "hidden_ms": 0, "client": FACTS}
-        return (await self.post(base, "rate", body)).status_code
+        return await self._post(base, "rate", body)
 
     async def picture(self, base: str) -> int:
         """Fetches the current trial's picture; the number of its bytes."""
-        return len((await self._client.get(f"{base}/s/{self.token}/picture/{self.trial}")).raise_for_status().content)
+        address = f"{base}/s/{self.token}/picture/{self.trial}"
+        async with self._session.get(address, raise_for_status=True) as answer:
+            return len(await answer.read())
 
-    async def post(self, base: str, action: str, body: dict[str, Any]) -> httpx.Response:
-        answer = await self._client.post(f"{base}/s/{self.token}/{action}", json=body)
-        if answer.is_success:
-            self.state = answer.json()
-        elif answer.status_code == httpx.codes.CONFLICT:
-            self.state = answer.json()["state"]
-        return answer
+    async def _post(self, base: str, action: str, body: dict[str, Any], raise_for_status: bool = False) -> int:
+        address = f"{base}/s/{self.token}/{action}"
+        async with self._session.post(address, json=body, raise_for_status=raise_for_status) as answer:
+            if answer.ok:
+                self.state = await answer.json()
+            elif answer.status == HTTPStatus.CONFLICT:
+                self.state = (await answer.json())["state"]
+            return answer.status
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._session.close()

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,24 +17,12 @@ from PIL import Image
 
 import sr
 from demo.gallery import load_examples
+from tests.chromium import CHROMIUM, FLAGS, NEEDS_CHROMIUM
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60_000  # milliseconds; a busy two-core machine computes an example in ten seconds
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (Debian: apt-get install chromium)"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")

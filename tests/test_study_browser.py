@@ -1,110 +1,29 @@
 """The rater's page, driven in headless Chromium."""
 
-import hashlib
-import re
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import threading
-from dataclasses import dataclass, field
-from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from mos_study.records import Rater
-from mos_study.store import Store
 from mos_study.texts import load_texts
-from tests.small_study import CALIBRATION_IMAGES, CONFIG, METHODS, SIZES, make_study, raise_ids
+from tests.chromium import CHROMIUM, FLAGS, NEEDS_CHROMIUM
+from tests.leaks import check_leaks
+from tests.rater_page import (
+    EN,
+    PATIENCE,
+    REACTION,
+    Server,
+    Study,
+    Wire,
+    on_screen,
+    picture_is_there,
+    title,
+    walk_through_examples,
+    walk_to_the_first_trial,
+)
+from tests.small_study import make_study, raise_ids
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-ROOT = Path(__file__).parent.parent
-PATIENCE = 30_000  # milliseconds
-REACTION = 250  # milliseconds; the page takes nothing faster for a judgement
-EN = load_texts()["en"]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (Debian: apt-get install chromium)"),
-]
-
-
-# The raters' side of `python -m mos_study.app`; the experimenter's takes seconds to start.
-SERVE = """
-import sys, uvicorn
-from mos_study.server import create_app
-from mos_study.store import Store
-app = create_app(Store.open(sys.argv[1]))
-uvicorn.run(app, port=int(sys.argv[2]), access_log=False, server_header=False)
-"""
-
-
-class Server:
-    """The study on a port of its own, in a process that can be killed."""
-
-    def __init__(self, folder: Path):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self.command = [sys.executable, "-c", SERVE, f"sqlite:///{folder}/study.db", str(port)]
-        self.lines: list[str] = []
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            self.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for line in self.process.stdout:
-            self.lines.append(line)
-            if "Uvicorn running" in line:
-                break
-        else:
-            pytest.fail("the server ended: " + "".join(self.lines))
-        # Emptied all the time, or the server would wait once the pipe is full.
-        threading.Thread(target=lambda: self.lines.extend(self.process.stdout), daemon=True).start()
-
-    def stop(self, how: signal.Signals) -> None:
-        self.process.send_signal(how)
-        self.process.wait(20)
-
-
-@dataclass
-class Study:
-    folder: Path
-    store: Store
-    token: str
-    server: Server
-
-    @property
-    def link(self) -> str:
-        return f"{self.server.url}/s/{self.token}"
-
-    @property
-    def rater(self) -> Rater:
-        return self.store.rater(self.token)
-
-    def ratings(self) -> list[dict]:
-        """Those of this rater."""
-        return [rating for rating in self.store.ratings() if rating["rater"] == self.rater.public_id]
-
-    def current(self) -> np.ndarray:
-        """The stored picture of the trial to be rated."""
-        trial = self.store.current_trial(self.rater.id)
-        return np.array(Image.open(self.store.picture(trial.sha256)))
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -133,32 +52,6 @@ def browser(chromium):
     browser = chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     yield browser
     browser.close()
-
-
-@dataclass
-class Wire:
-    """All that went between the browser and the server."""
-
-    texts: list[str] = field(default_factory=list)
-    pictures: list[bytes] = field(default_factory=list)
-
-    def carry(self, route) -> None:
-        from playwright.sync_api import Error
-
-        request = route.request
-        self.texts += [request.url, str(request.all_headers()), request.post_data or ""]
-        try:
-            response = route.fetch()
-            body = response.body()
-        except Error:  # the server is down
-            route.abort()
-            return
-        self.texts.append(f"{response.url} {response.headers}")
-        if body.startswith(b"\x89PNG"):
-            self.pictures.append(body)
-        else:
-            self.texts.append(body.decode())
-        route.fulfill(response=response)
 
 
 @pytest.fixture
@@ -203,63 +96,6 @@ def open_browser(browser):
         context.close()
     assert len(hosts) == 1
     assert sockets == problems == []
-
-
-def title(page, text: str) -> None:
-    page.get_by_role("heading", name=text, level=1).wait_for()
-
-
-def picture_is_there(page, n: int) -> None:
-    """Waits until picture `n` (from 1) can be rated."""
-    page.locator("#announce", has_text=f"Picture {n} of").wait_for(state="attached")
-    page.wait_for_timeout(REACTION)
-
-
-def walk_through_examples(page) -> None:
-    page.keyboard.press("Enter")
-    for n in range(4):
-        page.get_by_text(f"Example {n + 1} of 4").wait_for()
-        page.get_by_text(f"This is {(1, 5)[n % 2]}").wait_for()
-        page.keyboard.press("Enter")
-
-
-def on_screen(page, ratio: float) -> np.ndarray:
-    """The device pixels that the picture covers, and that around it all is mid-grey."""
-    box = page.locator("#stage img").bounding_box()
-    edges = [box["x"] * ratio, box["y"] * ratio, (box["x"] + box["width"]) * ratio, (box["y"] + box["height"]) * ratio]
-    left, top, right, bottom = (round(edge) for edge in edges)
-    np.testing.assert_allclose(edges, [left, top, right, bottom], atol=0.02)
-    screen = np.array(Image.open(BytesIO(page.screenshot())).convert("RGB"))
-    around = screen[top - 3 : bottom + 3, left - 3 : right + 3].copy()
-    around[3:-3, 3:-3] = 128
-    assert (around == 128).all()
-    return screen[top:bottom, left:right]
-
-
-def walk_to_the_first_trial(page) -> None:
-    """By keys alone."""
-    title(page, EN["consent_title"])
-    page.locator("#agree").focus()
-    page.keyboard.press("Space")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    title(page, EN["check_title"])
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    title(page, EN["questions_title"])
-    page.keyboard.press("Tab")
-    page.keyboard.type("41")
-    page.keyboard.press("Enter")
-    page.get_by_role("alert").filter(has_text=EN["questions_missing"]).wait_for()
-    page.keyboard.press("Space")
-    page.keyboard.press("Enter")
-    title(page, EN["instructions_title"])
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    title(page, EN["examples_title"])
-    walk_through_examples(page)
-    title(page, EN["practice_title"])
-    page.keyboard.press("Enter")
 
 
 def test_a_whole_study_by_keys(study, open_browser):
@@ -314,42 +150,6 @@ def test_a_whole_study_by_keys(study, open_browser):
     assert all(REACTION <= rating["visible_ms"] < PATIENCE for rating in ratings)
     assert {rating["pixel_ratio"] for rating in ratings} == {1}
     check_leaks(study, wire, markup)
-
-
-def check_leaks(study: Study, wire: Wire, markup: list[str]) -> None:
-    """Nothing that the browser received names a method, an image, a place or a number of the database."""
-    stimuli = study.store.stimuli()
-    secrets = {*METHODS, *SIZES, *CALIBRATION_IMAGES, "Harbour", CONFIG["name"], "calibration>", str(study.folder)}
-    secrets |= {str(study.store.folder), "study.db", ".png", study.rater.public_id, str(study.rater.id)}
-    secrets |= {str(s.id) for s in stimuli} | {s.sha256 for s in stimuli}
-    secrets.add(hashlib.sha256(study.token.encode()).hexdigest())
-    secrets |= {str(7_310_000 + n) for n in range(1, 40)} | {str(7_311_000 + n) for n in range(1, 10)}
-    # Whole words: "hr" is in "href".
-    pattern = re.compile("|".join(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in secrets), re.IGNORECASE)
-    assert pattern.search('{"id": 7310001}')
-    assert pattern.search("/pictures/x_srgan.png")
-    for text in (*wire.texts, *markup):
-        found = pattern.search(text)
-        assert found is None, text[max(0, found.start() - 100) : found.end() + 100]
-    # Scores of the examples are all that a picture's surroundings tell.
-    assert len(wire.pictures) >= 4 + 11
-    for picture in wire.pictures:
-        assert {name for name, _ in png_chunks(picture)} == {b"IHDR", b"IDAT", b"IEND"}
-    for text in wire.texts:
-        if text.startswith("{"):
-            assert not re.search(r'"(id|image|method|dataset|stimulus|phase|repeat|position)"', text)
-        if "/picture/" in text.split(" ")[0]:
-            assert "etag" not in text.lower()
-            assert "last-modified" not in text.lower()
-
-
-def png_chunks(picture: bytes) -> list[tuple[bytes, bytes]]:
-    chunks, at = [], 8
-    while at < len(picture):
-        length = int.from_bytes(picture[at : at + 4], "big")
-        chunks.append((picture[at + 4 : at + 8], picture[at + 8 : at + 8 + length]))
-        at += 12 + length
-    return chunks
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import httpx
+import aiohttp
 import pytest
 
 from mos_study.visitor import Visitor
@@ -23,6 +23,7 @@ RATINGS_BETWEEN_KILLS = 30
 PATIENCE = 120  # seconds
 ROOT = Path(__file__).parent.parent
 
+BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)  # no answer, or half of one
 Rating = tuple[int, int]  # the trial's position, the score
 
 # Imports once and then forks a server for each line it reads: most of a server's start is its imports.
@@ -84,7 +85,7 @@ async def patiently(attempt: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await attempt()
-        except httpx.TransportError:
+        except BROKEN:
             await asyncio.sleep(0.1)
 
 
@@ -97,7 +98,7 @@ async def rate(
         rating = visitor.position, 1 + (visitor.position + len(broken)) % 5
         try:
             status = await visitor.rate(base, rating[1])
-        except httpx.TransportError as error:
+        except BROKEN as error:
             broken.append(type(error).__name__)
             await patiently(lambda: visitor.look(base))
         else:

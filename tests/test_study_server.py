@@ -2,20 +2,13 @@
 
 import json
 import re
-import signal
 import sqlite3
-import stat
-import subprocess
-import sys
-import urllib.request
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from mos_study import app as study_app
 from mos_study.security import MAX_BODY_BYTES, Buckets
 from mos_study.server import create_app
 from mos_study.store import Store
@@ -103,6 +96,7 @@ def test_a_study_from_consent_to_code(store, visitor):
     while answer["stage"] != "done":
         if answer["stage"] == "break":
             seen.append("break")
+            assert visitor.state()["stage"] == "break"  # also for a page that is opened now
             answer = visitor.post("resume").json()
         trial = answer["trial"]
         picture = visitor.get(f"/picture/{trial['trial']}")
@@ -325,20 +319,24 @@ def test_headers(store, client, visitor):
 def test_an_open_study_takes_raters_up_to_its_quota(store, client):
     links = set()
     for _ in range(3):
-        answer = client.get("/join", follow_redirects=False)
+        looked = client.get("/join")  # takes no place
+        assert looked.status_code == 200
+        assert load_texts()["de"]["join_title"] in looked.text
+        answer = client.post("/join", follow_redirects=False)
         assert answer.status_code == 303
         links.add(answer.headers["location"])
         assert client.get("/join".replace("join", answer.headers["location"])).status_code == 200
     assert len(links) == 3
-    full = client.get("/join")
-    assert full.status_code == 410
-    assert load_texts()["en"]["full_title"] in full.text
+    for full in (client.get("/join"), client.post("/join")):
+        assert full.status_code == 410
+        assert load_texts()["en"]["full_title"] in full.text
     assert len(rows(store)["rater"]) == 3
 
 
 def test_a_study_by_invitation_cannot_be_joined(tmp_path):
     store = make_study(tmp_path, open=None)
-    assert TestClient(create_app(store)).get("/join").status_code == 410
+    client = TestClient(create_app(store))
+    assert client.get("/join").status_code == client.post("/join").status_code == 410
     store.close()
 
 
@@ -365,48 +363,3 @@ def test_the_page_speaks_the_browsers_language_until_the_rater_has_chosen(client
     assert language() == "de"
     visitor.post("consent", {"language": "en"})
     assert language() == "en"
-
-
-def test_the_secret_is_kept_for_the_owner_alone(tmp_path: Path, monkeypatch):
-    monkeypatch.delenv(study_app.SECRET_VARIABLE, raising=False)
-    secret = study_app.experimenter_secret(tmp_path)
-    assert len(secret) >= 32
-    assert study_app.experimenter_secret(tmp_path) == secret
-    assert stat.S_IMODE((tmp_path / "experimenter.secret").stat().st_mode) == 0o600
-    assert [file.name for file in tmp_path.iterdir()] == ["experimenter.secret"]
-    monkeypatch.setenv(study_app.SECRET_VARIABLE, "from the environment")
-    assert study_app.experimenter_secret(tmp_path) == "from the environment"
-
-
-def test_the_program_prints_the_links_and_ends_quietly(store):
-    command = [
-        sys.executable,
-        "-m",
-        "mos_study.app",
-        "--db",
-        f"sqlite:///{store.folder.parent}/study.db",
-        "--port",
-        "0",
-    ]
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        raters, experimenter, hint = (program.stdout.readline() for _ in range(3))
-        assert "Ctrl+C" in hint
-        join = raters.split()[-1]
-        with urllib.request.urlopen(join) as page:
-            assert re.fullmatch(join.replace("join", "s/") + r"[\w-]{32}", page.url)
-        link, _, secret = experimenter.split()[-1].partition("#")
-        assert secret == study_app.experimenter_secret(store.folder.parent)
-        with urllib.request.urlopen(link) as page:
-            assert page.status == 200
-        program.send_signal(signal.SIGINT)
-        assert program.stdout.read() == ""
-        assert program.wait(20) == 0
-    finally:
-        program.kill()
-        program.communicate()
-
-
-def test_serving_needs_a_prepared_study(tmp_path, capsys):
-    assert study_app.main(["--db", f"sqlite:///{tmp_path}/study.db", "--port", "0"]) == 1
-    assert "mos_study.prepare" in capsys.readouterr().err

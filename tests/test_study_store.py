@@ -137,7 +137,6 @@ def test_trials_come_in_their_order_and_only_the_current_one_can_be_rated(store)
         current, *after = store.window(rater_id, 2)
         assert (current.position, current.done, current.total) == (position, position, 6)
         assert (current.sha256, current.width, current.height) == (stimuli[position].sha256, 8, 6)
-        assert after == store.upcoming(rater_id)
         for other in after:
             assert store.rate(rater_id, other.token, 5, 0, 0) == "not_current"
         seen.append(rate_next(store, rater_id, 1 + position % 5))

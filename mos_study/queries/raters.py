@@ -50,8 +50,12 @@ class RaterQueries(Queries):
         """As `add_rater`, for one who came without an invitation; None when `quota` of them are here already."""
         with self._database.writing() as connection:
             self._database.lock_study(connection)
-            taken = connection.scalar(select(func.count()).where(RaterTable.source == "open"))
-            return _add_rater(connection, "open") if taken < quota else None
+            return _add_rater(connection, "open") if _joined(connection) < quota else None
+
+    def joined(self) -> int:
+        """How many raters came without an invitation."""
+        with self._database.reading() as connection:
+            return _joined(connection)
 
     def rater(self, token: str) -> Rater | None:
         """The rater whose link has this token."""
@@ -101,6 +105,10 @@ class RaterQueries(Queries):
 def lock_rater(connection: Connection, rater_id: int) -> Row:
     """Until the transaction ends, nobody else changes this rater's trials and ratings."""
     return connection.execute(_LOCK, {"rater": rater_id}).one()
+
+
+def _joined(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).where(RaterTable.source == "open"))
 
 
 def _add_rater(connection: Connection, source: str) -> str:

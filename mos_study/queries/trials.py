@@ -25,6 +25,7 @@ _TRIALS = (
         TrialTable.position,
         TrialTable.phase,
         TrialTable.session,
+        TrialTable.shown_at.is_not(None),
         TrialTable.stimulus_id,
         StimulusTable.sha256,
         StimulusTable.width,
@@ -106,10 +107,6 @@ class TrialQueries(Queries):
     def current_trial(self, rater_id: int) -> Trial | None:
         """The trial to be rated now; None when all are rated, or none is assigned."""
         return next(iter(self.window(rater_id, 1)), None)
-
-    def upcoming(self, rater_id: int, n: int = 1) -> list[Trial]:
-        """The `n` trials after the current one."""
-        return self.window(rater_id, n + 1)[1:]
 
     def trial_by_token(self, rater_id: int, token: str) -> Trial | None:
         with self._database.reading() as connection:
