@@ -22,6 +22,7 @@ from mos_study.config import config_from_json
 from mos_study.experimenter_login import add_login
 from mos_study.export import export_ratings
 from mos_study.rater_warnings import rater_warnings
+from mos_study.records import COLUMNS
 from mos_study.statistics import mos_table
 from mos_study.store import Store
 
@@ -170,7 +171,8 @@ class Page:
 
     def scores(self) -> str:
         self.store.log("scores looked at")
-        return tables.mos(mos_table(self._ratings()))
+        ratings = self._ratings()
+        return tables.mos(mos_table(ratings), simulated=bool(ratings["simulated"].any()))
 
     def invite(self, number: int, request: gr.Request) -> tuple[str, Any]:
         if not 1 <= (number or 0) <= MAX_INVITED:
@@ -192,7 +194,7 @@ class Page:
         return tables.message("The answers are deleted.")
 
     def _ratings(self) -> pd.DataFrame:
-        return pd.DataFrame(self.store.ratings())
+        return pd.DataFrame(self.store.ratings(), columns=list(COLUMNS))
 
 
 def _export(store: Store) -> Path:

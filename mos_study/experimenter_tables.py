@@ -12,6 +12,8 @@ from mos_study.statistics import CONFIDENCE
 
 STATE_WORDS = {"open": "open", "paused": "paused: raters see a waiting page", "closed": "closed: nobody can rate"}
 
+SIMULATED = " (SIMULATED RATINGS)"  # of artificial raters, see `mos_study.simulate`
+
 
 def message(text: str, *, alert: bool = False) -> str:
     return f'<p role="{"alert" if alert else "status"}">{escape(text)}</p>'
@@ -25,7 +27,7 @@ def summary(name: str, state: str, progress: Sequence[Mapping[str, Any]]) -> str
         "Study": name,
         "State": STATE_WORDS[state],
         "Raters": f"{len(progress)} invited or joined, {started} started, {finished} finished",
-        "Ratings": f"{rated:,}",
+        "Ratings": f"{rated:,}{SIMULATED if any(row['simulated'] for row in progress) else ''}",
         "As of": f"{now()} UTC",
     }
     return (
@@ -74,8 +76,8 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def mos(table: pd.DataFrame) -> str:
-    """table: of `mos_study.statistics.mos_table`."""
+def mos(table: pd.DataFrame, simulated: bool) -> str:
+    """table: of `mos_study.statistics.mos_table`. simulated: some of its ratings are."""
     if table.empty:
         return message("There are no ratings of the main part yet.")
     rows = [
@@ -95,7 +97,8 @@ def mos(table: pd.DataFrame) -> str:
         "Main part only. The interval is Student’s t over the raters’ means: these images, other raters of the kind. "
         "Stopping the study when a difference looks right makes its test worthless; decide the number of raters before."
     )
-    return _table(f"Mean opinion scores, {now()} UTC", head, rows) + f"<p>{note}</p>"
+    caption = f"Mean opinion scores{SIMULATED if simulated else ''}, {now()} UTC"
+    return _table(caption, head, rows) + f"<p>{note}</p>"
 
 
 def links(addresses: Sequence[str]) -> str:

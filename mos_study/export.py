@@ -3,20 +3,24 @@
 import argparse
 import csv
 import sys
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mos_study.records import CLIENT_FACTS, RATING_COLUMNS, TIME_COLUMNS
+from mos_study.records import COLUMNS
 from mos_study.store import DEFAULT_URL, Store
 from sr.errors import SRError
 from sr.files import write_atomically
 
-COLUMNS = (*RATING_COLUMNS, *TIME_COLUMNS, *CLIENT_FACTS)
-
 
 def export_ratings(store: Store, path: Path) -> int:
-    """Writes all ratings, row by row, and returns how many; an older file stays until all is written."""
+    """Writes all ratings of a study, see `write_ratings`."""
+    return write_ratings(store.ratings(), path)
+
+
+def write_ratings(ratings: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Writes ratings (keys `COLUMNS`) row by row and returns how many; an older file stays until all is written."""
     rows = 0
 
     def write(temporary: Path) -> None:
@@ -24,7 +28,7 @@ def export_ratings(store: Store, path: Path) -> int:
         with open(temporary, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            for rating in store.ratings():
+            for rating in ratings:
                 writer.writerow([_cell(column, rating[column]) for column in COLUMNS])
                 rows += 1
 
@@ -35,6 +39,8 @@ def export_ratings(store: Store, path: Path) -> int:
 def _cell(column: str, value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
+    if isinstance(value, bool):
+        return "true" if value else "false"
     # A rater's browser calls itself what it likes; a spreadsheet would run what begins like a formula.
     if column == "user_agent" and value and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"

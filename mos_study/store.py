@@ -11,6 +11,7 @@ from typing import Self
 from mos_study.database import Database, open_database, parse_url
 from mos_study.queries.raters import RaterQueries
 from mos_study.queries.reports import ReportQueries
+from mos_study.queries.simulation import SimulationQueries
 from mos_study.queries.study import StudyQueries
 from mos_study.queries.trials import TrialQueries
 
@@ -18,7 +19,7 @@ DEFAULT_URL = "sqlite:///study/study.db"
 DEFAULT_FOLDER = Path("study") / "stimuli"
 
 
-class Store(StudyQueries, RaterQueries, TrialQueries, ReportQueries):
+class Store(StudyQueries, RaterQueries, TrialQueries, ReportQueries, SimulationQueries):
     """One study: its database, and the folder with the stimuli's PNG files.
 
     Many threads and several processes may use one study at the same time. What a method has written is on disk when

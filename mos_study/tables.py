@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Dialect, ForeignKey, Index, MetaData
+from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Dialect, ForeignKey, Index, MetaData, false
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -102,6 +102,7 @@ class RaterTable(Table):
     # Ratings so far, which is the position of the current trial. Kept here because counting a rater's ratings for
     # every request takes a thousand times longer; changed only together with the table of ratings.
     done: Mapped[int] = mapped_column(server_default="0")
+    simulated: Mapped[bool] = mapped_column(server_default=false())  # no person
 
 
 class TrialTable(Table):

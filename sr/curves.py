@@ -14,30 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogFormatter
 
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.plots import COLOURS, GREY, STYLE
 from sr.tracking import COLUMNS, whole_lines
 
-# Okabe and Ito's palette, which colour-blind readers tell apart, without its yellow, too pale for lines on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GREY = "#555555"
 STYLES = ("-", "--", ":")
-
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.5,
-    "axes.formatter.limits": (-9, 9),  # plain decimals: a factor above the axes would collide with the title
-    "axes.formatter.useoffset": False,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "legend.handlelength": 1.8,
-    "legend.columnspacing": 1.2,
-    "svg.hashsalt": "sr",  # instead of a random one: the same curves are the same file
-}
 
 
 @dataclass(frozen=True)
@@ -182,19 +162,3 @@ def _draw_line(
         values = values.rolling(window, center=True, min_periods=1).median()
     # Few points are marked: without a mark a single one would not be seen.
     axes.plot(patches, values, linewidth=1.4, marker="o" if len(points) <= 30 else None, markersize=3, **look)
-
-
-def write(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG or SVG, the same bytes for the same figure.
-
-    Raises SRError for another suffix and when the file cannot be written.
-    """
-    kind = path.suffix.lower()
-    if kind not in (".png", ".svg"):
-        raise SRError(f"{path} must end in .png or .svg")
-    metadata = {"Software": None} if kind == ".png" else {"Date": None}
-    try:
-        with mpl.rc_context(STYLE):
-            write_atomically(path, lambda file: figure.savefig(file, format=kind[1:], dpi=110, metadata=metadata))
-    except OSError as error:
-        raise SRError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from sr.commands import curves
-from sr.curves import COLOURS, draw, read_runs
+from sr.curves import draw, read_runs
 from sr.errors import SRError
+from sr.plots import COLOURS
 from sr.tracking import COLUMNS
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 import sr.speed.train as speed
 import train
+from mos_study import analyze
 from sr.__main__ import main as sr_main
 from sr.config import parse_assignments
 from sr.speed import machine
@@ -60,6 +61,8 @@ def run(command: str) -> int:
         return sr_main(words[3:] + (["--seconds", "0.1"] if words[3] == "bench" else []))
     if words[0] == "cp":
         return int(not shutil.copy(*words[1:]))
+    if words[:2] == ["python", "mos_study/analyze.py"]:
+        return analyze.main(words[2:] + (["--studies", "4"] if "--power" in words else []))
     if words[:2] == ["python", "-m"]:
         program = importlib.import_module(words[2])
         # The app serves until it is stopped; tests/test_study_browser.py uses it.
@@ -92,7 +95,8 @@ def test_every_command_works_as_written(workplace, monkeypatch):
         "runs/srgan/srgan.json",
         "runs/curves.png",
         "results/training/srresnet-finetune.png",
-        "ratings.csv",
+        "power/power-analysis.md",
+        "results/study-simulated/score_distributions.png",
         "results/speed-train.json",
         "runs/book/deliver/summary.md",
     ):

@@ -35,7 +35,7 @@ def url(request, tmp_path):
 
 @pytest.fixture(params=["empty", "0001"])
 def migrated(request, url):
-    """The URL of a database that came to the present version from an empty one or from the previous version."""
+    """The URL of a database that came to the present version from an empty one or from the first version."""
     if request.param == "0001":
         _make_version_1(url)
     Store.open(url).close()
@@ -76,7 +76,7 @@ def test_ratings_survive_a_migration(url):
     store = Store.open(url)
     (row,) = store.ratings()
     assert (row["rater"], row["method"], row["score"], row["visible_ms"]) == ("r001", "nearest", 4, 1200)
-    assert (row["hidden_ms"], row["pixel_ratio"]) == (0, None)
+    assert (row["hidden_ms"], row["pixel_ratio"], row["simulated"]) == (0, None, False)
     assert row["rated_at"].isoformat() == "2026-01-01T12:00:00+00:00"
     assert [store.current_trial(rater_id).token for rater_id in (1, 2)] == ["t1", "t3"]
     assert store.rate(1, "t0", 1, 0, 0) == "repeated"
@@ -93,6 +93,7 @@ WRONG = [
     "INSERT INTO rating (trial_id, score, visible_ms, hidden_ms, rated_at) VALUES (2, 3, 0, -1, '2026-01-01')",
     "UPDATE rating SET visible_ms = -1",
     "UPDATE rater SET done = -1",
+    "UPDATE rater SET simulated = NULL",
     "UPDATE rater SET source = 'friend'",
     "UPDATE rater SET token_hash = 'x'",
     "UPDATE trial SET phase = 'lunch'",

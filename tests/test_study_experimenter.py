@@ -2,8 +2,8 @@
 
 import asyncio
 import csv
+import json
 import re
-import shutil
 import socket
 import sqlite3
 import threading
@@ -17,17 +17,16 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from mos_study import experimenter_login, export, security
-from mos_study.experimenter import mount_experimenter
+from mos_study import experimenter_login, export, security, simulate
+from mos_study.experimenter import Page, mount_experimenter
 from mos_study.server import create_app
 from mos_study.store import Store
 from mos_study.visitor import Visitor
 from sr.errors import SRError
+from tests.chromium import CHROMIUM, FLAGS
 from tests.small_study import CONFIG, make_study
 
 SECRET = "correct-horse-battery"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 PATIENCE = 60_000  # milliseconds
 HOURS = iter(range(1, 1000))
 SCORES = {"nearest": 1, "bicubic": 2, "srgan": 4, "hr": 5}
@@ -144,6 +143,18 @@ def test_huge_and_strange_logins_are_refused(client):
 def test_short_secret_is_refused(study):
     with pytest.raises(SRError, match="16 or more"):
         mount_experimenter(FastAPI(), study[0], "short")
+
+
+def test_simulated_ratings_are_called_so(tmp_path, study):
+    config = tmp_path / "study.yaml"
+    datasets = [{"name": "Harbour", "hr": "none", "images": 4, "methods": ["bicubic", "hr"]}]
+    config.write_text(json.dumps({**CONFIG, "datasets": datasets, "questions": []}))
+    means = ["--mos", "bicubic=2", "hr=4.5"]
+    url = f"sqlite:///{tmp_path}/study.db"
+    assert simulate.main([str(config), "--raters", "2", "--db", url, *means]) == 0
+    for store, simulated in ((Store.open(url), True), (study[0], False)):
+        page = Page(store)
+        assert ("SIMULATED" in page.overview()[0]) == ("SIMULATED" in page.scores()) == simulated
 
 
 def test_export_is_what_the_command_writes(study, client, tmp_path):

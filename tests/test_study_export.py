@@ -68,6 +68,7 @@ def test_the_export_has_every_rating_with_its_circumstances(url, tmp_path, capsy
         "zoom": "100",
         "window_width": "",
         "user_agent": "Mozilla/5.0 (X11), Gecko",
+        "simulated": "false",
     }
     assert expected.items() <= rows[0].items()
     shown, rated = (datetime.fromisoformat(rows[0][column]) for column in ("shown_at", "rated_at"))

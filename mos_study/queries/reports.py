@@ -7,7 +7,7 @@ from sqlalchemy import and_, func, select
 
 from mos_study.queries.base import Queries
 from mos_study.queries.raters import trials_of_rater
-from mos_study.records import CLIENT_FACTS, RATING_COLUMNS, TIME_COLUMNS, public_id
+from mos_study.records import CLIENT_FACTS, COLUMNS, public_id
 from mos_study.tables import ImageTable, MethodTable, RaterTable, RatingTable, StimulusTable, TrialTable
 
 ROWS_AT_ONCE = 1000
@@ -29,6 +29,7 @@ class ReportQueries(Queries):
                 rater.questions.is_not(None).label("has_answers"),
                 rater.done,
                 trials_of_rater().label("total"),
+                rater.simulated,
                 RatingTable.rated_at.label("last_rated_at"),
             )
             .outerjoin(TrialTable, last)
@@ -66,7 +67,14 @@ class ReportQueries(Queries):
         names = (ImageTable.dataset, ImageTable.name, MethodTable.name, trial.phase, trial.repeat, rating.score)
         times = (trial.position, trial.session, trial.shown_at, rating.rated_at, rating.visible_ms, rating.hidden_ms)
         statement = (
-            select(trial.rater_id, *names, *times, rating.client, RaterTable.client.label("rater_client"))
+            select(
+                trial.rater_id,
+                *names,
+                *times,
+                rating.client,
+                RaterTable.client.label("rater_client"),
+                RaterTable.simulated,
+            )
             .join(trial, trial.id == rating.trial_id)
             .join(RaterTable, RaterTable.id == trial.rater_id)
             .join(StimulusTable, StimulusTable.id == trial.stimulus_id)
@@ -76,7 +84,7 @@ class ReportQueries(Queries):
             .execution_options(yield_per=ROWS_AT_ONCE)
         )
         with self._database.reading() as connection:
-            for rater_id, *values, facts, rater_facts in connection.execute(statement):
+            for rater_id, *values, facts, rater_facts, simulated in connection.execute(statement):
                 facts = facts or rater_facts or {}
-                row = (public_id(rater_id), *values, *(facts.get(fact) for fact in CLIENT_FACTS))
-                yield dict(zip((*RATING_COLUMNS, *TIME_COLUMNS, *CLIENT_FACTS), row, strict=True))
+                row = (public_id(rater_id), *values, *(facts.get(fact) for fact in CLIENT_FACTS), simulated)
+                yield dict(zip(COLUMNS, row, strict=True))

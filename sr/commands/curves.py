@@ -12,7 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from sr.curves import draw, read_runs, write
+    from sr.curves import draw, read_runs
+    from sr.plots import write
 
     write(draw(read_runs(args.runs)), args.output)
     print(args.output)

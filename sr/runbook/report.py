@@ -17,13 +17,14 @@ import sr
 from sr.benchmark import BenchmarkSet
 from sr.card import command_line
 from sr.checkpoint import hardware
-from sr.curves import draw, read_runs, write
+from sr.curves import draw, read_runs
 from sr.evaluate import evaluate, means, write_json
 from sr.figure import draw_row, stack
 from sr.files import write_atomically
 from sr.images import read_rgb_array, write_png
 from sr.losses import VGGLoss
 from sr.methods import load
+from sr.plots import write
 from sr.run import Resources
 from sr.runbook.book import Book
 from sr.runbook.summary import as_markdown
