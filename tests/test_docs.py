@@ -136,6 +136,19 @@ def test_quality_table_is_what_was_measured():
         assert [cell.strip() for cell in cells.split("|")[:3]] == measured, (of_set, method)
 
 
+def test_table_of_simulated_scores_is_what_was_analysed():
+    analysis = json.loads((ROOT / "results" / "study-simulated" / "analysis.json").read_text())
+    assert analysis["simulated"] is True
+    cells = {(cell["method"], cell["dataset"]): cell for cell in analysis["mos"]}
+    rows = re.findall(r"^\| ([\w-]+) \| ([^|]+ \(.*\)) \| (.*) \| (.*) \|$", README, re.MULTILINE)
+    assert {method for method, *_ in rows} == {method for method, _ in cells}
+    for method, *shown in rows:
+        for dataset, text in zip(("Set5", "Set14", "BSD100"), shown, strict=True):
+            cell = cells.get((method, dataset))
+            interval = "{:.2f} to {:.2f}".format(*cell["ci"]["raters"]) if cell else ""
+            assert text == (f"{cell['mos']:.2f}, {interval} ({cell['paper']:.2f})" if cell else "–")
+
+
 def test_every_training_flag_is_in_the_help():
     done = subprocess.run([sys.executable, "train.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     for flag in set(re.findall(r"--[a-z-]+", " ".join(c for c in COMMANDS if "train.py" in c))):
