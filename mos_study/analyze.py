@@ -3,6 +3,7 @@
 # ruff: noqa: E402 (the path has to be put right before the project can be imported)
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -120,6 +121,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = arguments_parser().parse_args(arguments)
     try:
         _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (SRError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
