@@ -1,4 +1,4 @@
-"""Train SRResNet or SRGAN: python train.py --config srresnet-mse-budget --data IMAGES --out runs/srresnet"""
+"""Train SRResNet, SRGAN, SRCNN, ...: python train.py --config srresnet-mse-budget --data IMAGES --out runs/srresnet"""
 
 import argparse
 import os

@@ -10,6 +10,7 @@ from torch import Tensor
 from sr.card import command_line
 from sr.errors import SRError
 from sr.inference import load_network
+from sr.models import architecture
 
 
 def blend(start: Path, end: Path, share: float) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -21,8 +22,8 @@ def blend(start: Path, end: Path, share: float) -> tuple[dict[str, Tensor], dict
     if not 0 <= share <= 1:
         raise SRError(f"the share of {end} must lie between 0 and 1, got {share:g}")
     first, last = load_network(start), load_network(end)
-    if first.config() != last.config():
-        raise SRError(f"{start} has {first.config()}, {end} has {last.config()}: they cannot be blended")
+    if architecture(first) != architecture(last):
+        raise SRError(f"{start} has {architecture(first)}, {end} has {architecture(last)}: they cannot be blended")
     other = first.state_dict()
     state = {
         key: torch.lerp(other[key], value, share) if value.is_floating_point() else value

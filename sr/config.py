@@ -9,15 +9,19 @@ import yaml
 
 from sr.crops import DEGRADATIONS
 from sr.errors import SRError
+from sr.models import NETWORKS
 
 PRESETS = Path(__file__).parent / "configs"
 CHOICES = {
+    "network": tuple(NETWORKS),
     "content": ("mse", "l1", "vgg22", "vgg54"),
     "schedule": ("constant", "drop", "cosine"),
     "precision": ("fp32", "bf16"),
     "degradation": DEGRADATIONS,
     "compile": ("auto", "always", "never"),
 }
+# What the networks that enlarge luma alone have no use for, and the value that leaves it out.
+RGB_ONLY = {"adversarial_weight": 0.0, "tv_weight": 0.0, "freeze_batch_norm": False, "sync_batch_norm": False}
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,9 @@ class TrainConfig:
 
     name: str  # of the trained method, e.g. srresnet; names the weights that come out
     # generator and discriminator
-    num_blocks: int = 16
-    channels: int = 64
+    network: str = "srresnet"  # or srcnn, drcn, espcn, which are trained on luma alone
+    num_blocks: int = 16  # residual blocks of SRResNet, recursions of DRCN; the others have one size
+    channels: int = 64  # of SRResNet or DRCN
     scale: int = 4
     discriminator_channels: int = 64
     init: str | None = None  # generator to start from: a .safetensors file or a shipped method's name
@@ -43,6 +48,8 @@ class TrainConfig:
     pixel_weight: float = 0.0  # not in the paper
     adversarial_weight: float = 0.0  # above 0 makes it a GAN; the paper's is 1e-3
     tv_weight: float = 0.0  # 2e-8 for SRResNet-VGG22
+    recursion_weight: float = 0.0  # DRCN's alpha: the intermediate predictions' share at first; falls linearly to 0
+    weight_decay: float = 0.0  # L2 penalty, as Adam's: its gradient is so many times the weights
     # optimisation
     iterations: int | None = 1_000_000  # update steps; none: a time budget ends the run
     minutes: float | None = None  # time budget; the schedule finishes inside it
@@ -93,6 +100,22 @@ class TrainConfig:
             raise SRError(f"rescale_min must be above 0 and at most 1, got {self.rescale_min}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise SRError(f"ema_decay must lie between 0 and 1, got {self.ema_decay}")
+        if self.weight_decay < 0:
+            raise SRError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+        self._check_network()
+
+    def _check_network(self) -> None:
+        if NETWORKS[self.network].is_luma:
+            useless = [key for key, off in RGB_ONLY.items() if getattr(self, key) != off]
+            useless += ["content"] if self.content.startswith("vgg") else []
+            for key in useless:
+                raise SRError(f"{key} {getattr(self, key)} needs network srresnet; {self.network} enlarges luma alone")
+        if self.network != "drcn" and self.recursion_weight:
+            raise SRError(f"recursion_weight is of network drcn, not of {self.network}; leave it out")
+        if self.network == "drcn" and self.content != "mse":
+            raise SRError(f"network drcn is trained with content mse, got {self.content}")
+        if not 0 <= self.recursion_weight <= 1:
+            raise SRError(f"recursion_weight must lie between 0 and 1, got {self.recursion_weight}")
 
     @property
     def is_gan(self) -> bool:
@@ -103,7 +126,7 @@ class TrainConfig:
 
 
 # What the networks are and the run's name: a checkpoint's weights fit no other.
-FIXED_ON_RESUME = {"name", "num_blocks", "channels", "scale", "discriminator_channels", "init", "crop_size"}
+FIXED_ON_RESUME = {"name", "network", "num_blocks", "channels", "scale", "discriminator_channels", "init", "crop_size"}
 FIXED_ON_RESUME |= {"adversarial_weight", "ema_decay", "seed"}
 
 

@@ -9,7 +9,8 @@ from sr.errors import SRError
 from sr.methods import load
 from sr.metrics import psnr, ssim
 
-TITLES = {"nearest": "nearest", "bicubic": "bicubic", "srresnet": "SRResNet", "srgan": "SRGAN"}
+TITLES = {"nearest": "nearest", "bicubic": "bicubic", "srcnn": "SRCNN", "drcn": "DRCN", "espcn": "ESPCN"}
+TITLES |= {"srresnet": "SRResNet", "srgan": "SRGAN"}
 GAP, LINE = 8, 22  # pixels between panels, height of a line of text
 
 

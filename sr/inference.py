@@ -15,11 +15,17 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sr.errors import SRError
-from sr.models import SRResNet
+from sr.luma import luma, with_luma
+from sr.methods import Engine
+from sr.models import NETWORKS, SRResNet
 from sr.resize import imresize, nearest
 
-ARCHITECTURES = {"SRResNet": SRResNet}
+ARCHITECTURES = {kind.__name__: kind for kind in NETWORKS.values()}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+# LR pixels around a pixel that `spread_colour` reads.
+SPREAD = 6
 
 
 def _overlap(radius: int) -> int:
@@ -39,25 +45,25 @@ class Filter:
 
     precision = "fp32"
     scale = 4
+    tile = 256
 
     def __init__(self, name: str, device: torch.device):
         self.device = str(device)
         self.any_planes = name == "nearest"
         self._resize = nearest if name == "nearest" else imresize
-        # Bicubic reads 2 pixels around; `spread_colour` reads 6 around each of those.
-        self.overlap = 0 if name == "nearest" else 8
+        self.overlap = 0 if name == "nearest" else 2 + SPREAD  # bicubic reads 2 pixels around
 
     def __call__(self, window: np.ndarray) -> np.ndarray:
         return _to_array(self._resize(_to_tensor(window).to(self.device), self.scale))
 
 
 class Network:
-    """A generator as an engine (`sr.methods.Engine`), on one device in one precision."""
+    """SRResNet as an engine (`sr.methods.Engine`), on one device in one precision."""
 
     any_planes = False
 
     def __init__(self, net: SRResNet, device: torch.device, precision: str):
-        self.device, self.precision, self.scale = str(device), precision, net.scale
+        self.device, self.precision, self.scale, self.tile = str(device), precision, net.scale, net.tile
         self.overlap = _overlap(net.receptive_radius)
         self._dtype = DTYPES[precision]
         self._net = _fold_batch_norms(net).to(device, self._dtype, memory_format=torch.channels_last)
@@ -67,6 +73,29 @@ class Network:
         lr = _to_tensor(window).to(self.device).to(self._dtype) / 255
         sr = self._net(lr).float()
         return _to_array(((sr + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8))
+
+
+class LumaNetwork:
+    """A network that enlarges luma as an engine (`sr.methods.Engine`): Y by the network, Cb and Cr by bicubic."""
+
+    any_planes = False
+
+    def __init__(self, net: nn.Module, device: torch.device, precision: str):
+        self.device, self.precision, self.scale, self.tile = str(device), precision, net.scale, net.tile
+        self.overlap = net.receptive_radius + SPREAD
+        self._dtype = DTYPES[precision]
+        self._net = copy.deepcopy(net).eval().to(device, self._dtype, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, window: np.ndarray) -> np.ndarray:
+        lr = _to_tensor(window).to(self.device).float() / 255
+        sr = self._net(luma(lr).to(self._dtype)).float()
+        return _to_array((with_luma(imresize(lr, self.scale), sr) * 255).round_().clamp_(0, 255).to(torch.uint8))
+
+
+def engine(net: nn.Module, device: torch.device, precision: str) -> Engine:
+    """One of `sr.models.NETWORKS` as an engine."""
+    return (LumaNetwork if net.is_luma else Network)(net, device, precision)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -113,7 +142,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return name
 
 
-def load_network(weights: Path) -> SRResNet:
+def load_network(weights: Path) -> nn.Module:
     """The network in `weights` (safetensors, any floating precision), fp32 on the CPU, in evaluation mode.
 
     Its architecture comes from the model card next to it, the JSON file of the same stem.

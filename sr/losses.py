@@ -33,6 +33,25 @@ class L1Loss(nn.Module):
         return F.l1_loss(sr, hr)
 
 
+class RecursiveSupervisionLoss(nn.Module):
+    """DRCN's loss (Kim et al., CVPR 2016, section 3.3) but for the weight decay, which the optimizer adds:
+
+    alpha * 1/D * sum_d MSE(prediction_d, HR) + (1 - alpha) * MSE(result, HR)
+
+    The paper halves both errors. It lowers alpha during the training; whoever trains sets `alpha`.
+    """
+
+    def __init__(self, alpha: float):
+        super().__init__()
+        self.description = f"mse of the result and of every prediction, whose share falls from {alpha:g} to 0"
+        self.alpha = alpha
+
+    def forward(self, predictions: Tensor, hr: Tensor) -> Tensor:
+        """predictions: (N, 1 + D, H, W), the result first. hr: (N, 1, H, W)."""
+        errors = (predictions - hr).square().mean((0, 2, 3))
+        return self.alpha * errors[1:].mean() + (1 - self.alpha) * errors[0]
+
+
 class VGGLoss(nn.Module):
     """Equation 5: l_VGG/i.j = 1/(W_ij H_ij) * sum_x,y (phi_i,j(I_HR) - phi_i,j(G(I_LR)))^2.
 

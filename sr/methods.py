@@ -12,9 +12,6 @@ from sr.images import normalise
 
 WEIGHTS = Path(__file__).parent / "weights"
 
-# Longest side of a window in LR pixels. At 256 the largest tensors of SRResNet have 256 MiB in fp32, two at a time.
-TILE = 256
-
 Progress = Callable[[int, int], None]
 
 
@@ -22,11 +19,13 @@ class Engine(Protocol):
     """Enlarges one window, uint8 (H, W, 3) -> uint8 (scale*H, scale*W, 3).
 
     overlap: LR pixels around a window's kept part that it must see so that seams do not show.
+    tile: longest side of a window in LR pixels that keeps its memory small.
     any_planes: takes any number of channels, alpha among them.
     """
 
     scale: int
     overlap: int
+    tile: int
     any_planes: bool
     device: str
     precision: str
@@ -43,16 +42,25 @@ def _filter(name: str, device: str, precision: str, weights: Path | None) -> Eng
 
 
 def _network(name: str, device: str, precision: str, weights: Path | None) -> Engine:
-    from sr.inference import Network, load_network, resolve_device, resolve_precision
+    from sr.inference import engine, load_network, resolve_device, resolve_precision
 
     place = resolve_device(device)
     precision = resolve_precision(precision, place)
-    return Network(load_network(weights or WEIGHTS / f"{name}.safetensors"), place, precision)
+    shipped = WEIGHTS / f"{name}.safetensors"
+    if weights is None and not shipped.is_file():
+        raise SRError(
+            f"{name} comes without weights: train them with `python train.py --config {name}`, then give the file "
+            f"(--weights on the command line, weights= in sr.load)"
+        )
+    return engine(load_network(weights or shipped), place, precision)
 
 
 METHODS: dict[str, Callable[[str, str, str, Path | None], Engine]] = {
     "nearest": _filter,
     "bicubic": _filter,
+    "srcnn": _network,
+    "drcn": _network,
+    "espcn": _network,
     "srresnet": _network,
     "srgan": _network,
 }
@@ -67,8 +75,8 @@ def load(
     device: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
     precision: "auto" (fp16 on CUDA, else fp32), "fp32", "bf16" or "fp16", the latter two where the device has them.
     weights: a safetensors file with its model card next to it, instead of the method's own weights.
-    Raises SRError for an unknown name, a device or precision that is not there, and weights that are missing, damaged
-    or do not fit their card.
+    Raises SRError for an unknown name, a device or precision that is not there, a method that comes without weights of
+    its own, and weights that are missing, damaged or do not fit their card.
     """
     if name not in METHODS:
         raise SRError(f"unknown method {name!r}; use one of {', '.join(METHODS)}")
@@ -81,11 +89,11 @@ class Upscaler:
     name: as in `METHODS`. scale: enlargement per side. device: where it computes. precision: "fp32", "bf16" or "fp16".
     """
 
-    def __init__(self, name: str, engine: Engine, tile: int = TILE):
-        """tile: longest side of a window in LR pixels, which bounds the memory that `engine` needs at a time."""
+    def __init__(self, name: str, engine: Engine, tile: int | None = None):
+        """tile: longest side of a window in LR pixels, instead of the engine's."""
         self.name, self.scale, self.device, self.precision = name, engine.scale, engine.device, engine.precision
         self._engine = engine
-        self._tile = max(tile, 4 * engine.overlap)
+        self._tile = max(engine.tile if tile is None else tile, 4 * engine.overlap)
 
     def upscale(self, image: Image.Image | np.ndarray, *, progress: Progress | None = None) -> Image.Image | np.ndarray:
         """Enlarge an image; the result is of the same kind.

@@ -16,6 +16,7 @@ from sr.distributed import ALONE, Ranks
 from sr.errors import SRError
 from sr.inference import load_network
 from sr.methods import WEIGHTS
+from sr.models import NETWORKS, architecture
 from sr.trainer import Trainer
 from sr.training import train
 from sr.validation import Validation, card_metrics
@@ -80,7 +81,8 @@ def _initial(config: TrainConfig) -> tuple[dict[str, torch.Tensor] | None, dict[
     if path.suffix != ".safetensors":
         path = WEIGHTS / f"{config.init}.safetensors"
     network = load_network(path)
-    wanted = {"num_blocks": config.num_blocks, "channels": config.channels, "scale": config.scale}
-    if network.config() != wanted:
-        raise SRError(f"init: {path} has {network.config()}, the configuration asks for {wanted}")
+    with torch.device("meta"):
+        wanted = architecture(NETWORKS[config.network].from_settings(config))
+    if architecture(network) != wanted:
+        raise SRError(f"init: {path} has {architecture(network)}, the configuration asks for {wanted}")
     return network.state_dict(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))

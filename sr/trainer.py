@@ -1,4 +1,4 @@
-"""One training iteration of SRResNet or SRGAN (sections 2.2 and 3.2 of the paper)."""
+"""One training iteration of SRResNet or SRGAN (sections 2.2 and 3.2 of the paper), or of a network for luma."""
 
 import math
 from dataclasses import asdict
@@ -14,8 +14,17 @@ from torch.nn.parallel import DistributedDataParallel
 from sr.average import MovingAverage
 from sr.config import TrainConfig
 from sr.errors import SRError
-from sr.losses import DiscriminatorLoss, GeneratorAdversarialLoss, L1Loss, MSELoss, TotalVariationLoss, VGGLoss
-from sr.models import Discriminator, SRResNet
+from sr.losses import (
+    DiscriminatorLoss,
+    GeneratorAdversarialLoss,
+    L1Loss,
+    MSELoss,
+    RecursiveSupervisionLoss,
+    TotalVariationLoss,
+    VGGLoss,
+)
+from sr.luma import luma
+from sr.models import NETWORKS, Discriminator
 from sr.randomness import seed_all
 
 
@@ -44,7 +53,7 @@ class Trainer:
         self.config, self.device, self.parent_card = config, device, parent_card
         self.step = 0  # finished iterations
         self.seconds = 0.0  # of training, over all resumed parts
-        self.generator = SRResNet(config.num_blocks, config.channels, config.scale)
+        self.generator = NETWORKS[config.network].from_settings(config)
         if initial_weights is not None:
             self.generator.load_state_dict(initial_weights)
         self.generator = self._prepare(self.generator)
@@ -86,13 +95,16 @@ class Trainer:
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         betas = (self.config.beta1, self.config.beta2)
-        return torch.optim.Adam(network.parameters(), betas=betas, fused=self.device.type in ("cpu", "cuda"))
+        fused = self.device.type in ("cpu", "cuda")
+        return torch.optim.Adam(network.parameters(), betas=betas, weight_decay=self.config.weight_decay, fused=fused)
 
     def _generator_terms(self, vgg_weights: Path | None) -> dict[str, tuple[float, nn.Module]]:
         """Weight and loss of every configured term of G's loss."""
         config = self.config
         if config.content.startswith("vgg"):
             content: nn.Module = VGGLoss(config.content, vgg_weights)
+        elif config.network == "drcn":
+            content = RecursiveSupervisionLoss(config.recursion_weight)
         else:
             content = MSELoss() if config.content == "mse" else L1Loss()
         terms = {
@@ -131,9 +143,8 @@ class Trainer:
         channel; and for a GAN "discriminator", "d_real" and "d_fake" (mean D(I)), "d_accuracy" (share of right
         answers) and "grad_norm_d".
         """
-        lr = lr.float().div(255).contiguous(memory_format=torch.channels_last)
-        hr = hr.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
-        self._set_rates()
+        lr, hr = self._as_the_networks_take(lr, hr)
+        self._follow_schedule()
         with self._autocast():
             sr = self._generator(lr)
         sr = sr.float()
@@ -142,13 +153,30 @@ class Trainer:
         logged |= losses
         logged["generator"] = sum(self.terms[name][0] * value for name, value in losses.items())
         logged["grad_norm_g"] = self._update(self.generator, self.generator_optimizer, logged["generator"])
-        logged["colour_shift"] = (sr.detach() - hr).mean((0, 2, 3)).abs().max() * 127.5
+        logged["colour_shift"] = (_picture(sr.detach(), hr) - hr).mean((0, 2, 3)).abs().max() * self._levels
         if self.average is not None:
             self.average.update()
         self.step += 1
         return {name: value.detach() for name, value in logged.items()}
 
-    def _set_rates(self) -> None:
+    @property
+    def _levels(self) -> float:
+        """Of 255, in 1 of the generator's output."""
+        return 255 if self.generator.is_luma else 127.5
+
+    def _as_the_networks_take(self, lr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 RGB -> what the generator takes and gives: luma in [0, 1], or RGB in [0, 1] and in [-1, 1]."""
+        lr = lr.float().div(255)
+        if self.generator.is_luma:
+            lr, hr = luma(lr), luma(hr.float().div(255))
+        else:
+            hr = hr.float().div(127.5).sub(1)
+        return tuple(images.contiguous(memory_format=torch.channels_last) for images in (lr, hr))
+
+    def _follow_schedule(self) -> None:
+        content = self.terms["content"][1] if "content" in self.terms else None
+        if isinstance(content, RecursiveSupervisionLoss):
+            content.alpha = self.config.recursion_weight * (1 - self.share_done)
         rates = {"generator_optimizer": self.config.lr}
         rates["discriminator_optimizer"] = self.config.discriminator_lr or self.config.lr
         for name, optimizer in self._optimizers().items():
@@ -170,7 +198,7 @@ class Trainer:
         }
 
     def generator_losses(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Every configured term of G's loss, not yet weighted. sr, hr: (B, 3, s, s) in [-1, 1]."""
+        """Every configured term of G's loss, not yet weighted. sr: the generator's output; hr: what it should be."""
         losses = {}
         for name, (_, loss) in self.terms.items():
             with self._autocast():
@@ -181,8 +209,10 @@ class Trainer:
                     self.discriminator.requires_grad_(True)
                 elif name == "tv":
                     losses[name] = loss(sr)
-                else:
+                elif name == "content":
                     losses[name] = loss(sr, hr)
+                else:
+                    losses[name] = loss(_picture(sr, hr), hr)
         return losses
 
     def _update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
@@ -222,3 +252,8 @@ class Trainer:
         self.step, self.seconds, self.parent_card = state["step"], state["seconds"], state["parent_card"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+
+
+def _picture(output: Tensor, hr: Tensor) -> Tensor:
+    """The result in a generator's output, without the predictions that DRCN gives besides."""
+    return output[:, : hr.shape[1]]

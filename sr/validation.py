@@ -10,11 +10,10 @@ from torch import Tensor
 from sr.benchmark import BenchmarkSet
 from sr.evaluate import evaluate, means
 from sr.images import read_rgb_array
-from sr.inference import Network
+from sr.inference import engine
 from sr.losses import VGGLoss
 from sr.methods import Upscaler
 from sr.metrics import psnr
-from sr.models import SRResNet
 from sr.trainer import Trainer
 
 
@@ -35,9 +34,9 @@ class Validation:
         The figure is the mean PSNR in dB, standard protocol. The crops are the middle of the first pictures, always the
         same ones: uint8 (N, 3, h, w), x4, x4.
         """
-        generator = SRResNet(**trainer.generator.config())
+        generator = type(trainer.generator)(**trainer.generator.config())
         generator.load_state_dict(trainer.result())
-        upscaler = Upscaler("validation", Network(generator, trainer.device, "fp32"))
+        upscaler = Upscaler("validation", engine(generator, trainer.device, "fp32"))
         scores, rows = [], []
         for lr, hr in self._images:
             sr = upscaler.upscale(lr)

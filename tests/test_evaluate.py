@@ -303,7 +303,7 @@ def test_an_unusable_benchmark_is_named_before_anything_is_written(benchmark, tm
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones(benchmark):
-    with pytest.raises(SRError, match=r"lanczos.*nearest, bicubic, srresnet, srgan"):
+    with pytest.raises(SRError, match=r"lanczos.*nearest, bicubic, srcnn, drcn, espcn, srresnet, srgan"):
         evaluate(benchmark, ["Grey"], ["nearest", "lanczos"])
 
 

@@ -338,7 +338,7 @@ def test_unusable_weights_are_named(tmp_path, case):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"name": "esrgan"}, "unknown method 'esrgan'; use one of nearest, bicubic, srresnet, srgan"),
+        ({"name": "esrgan"}, "'esrgan'; use one of nearest, bicubic, srcnn, drcn, espcn, srresnet, srgan"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"device": "meta"}, "unknown device 'meta'"),
         ({"device": "cuda:99"}, "cuda:99 is not there"),

@@ -89,7 +89,7 @@ def question(**changes):
         ({"datasets": dataset(images=["a", "a"])}, ["images: a is given twice"]),
         ({"datasets": dataset(crop=[100])}, ["datasets[0].crop"]),
         ({"calibration": {"hr": "x", "scores": {"nearest": 6}}}, ["calibration.scores.nearest", "5", "got 6"]),
-        ({"calibration": {"hr": "x", "scores": {"drcn": 1}}}, ["unknown method 'drcn'"]),
+        ({"calibration": {"hr": "x", "scores": {"selfexsr": 1}}}, ["unknown method 'selfexsr'"]),
         ({"retest": {"method": "srgan"}}, ["no data set has the method 'srgan'"]),
         ({"retest": {"method": "hr", "fraction": 0.1}}, ["either fraction or method"]),
         ({"retest": {"fraction": 0}}, ["retest.fraction", "greater than 0"]),

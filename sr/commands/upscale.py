@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a .png file for one input file; else a folder, created if needed, that gets a NAME.png for every input",
     )
     parser.add_argument("--method", choices=METHODS, default="srgan", help="default: srgan")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="weights (.safetensors, model card beside it) of your own training"
+    )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     parser.add_argument(
         "--precision",
@@ -39,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 when every input was enlarged, 1 when some could not be, 2 when none could."""
     jobs = _plan(args.inputs, args.output)
-    upscaler = load(args.method, device=args.device, precision=args.precision)
+    upscaler = load(args.method, device=args.device, precision=args.precision, weights=args.weights)
     for target in {target.parent for target in jobs.values()}:
         _create(target)
     failures = 0

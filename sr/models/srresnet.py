@@ -1,6 +1,7 @@
 """The generator: SRResNet and, trained adversarially, SRGAN's G (Ledig et al., CVPR 2017, section 2.1.1 and Fig. 4)."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,9 @@ class SRResNet(nn.Module):
     output activation, and there is none.
     """
 
+    is_luma = False
+    tile = 256
+
     def __init__(self, num_blocks: int = 16, channels: int = 64, scale: int = 4):
         super().__init__()
         if scale < 2 or scale & (scale - 1):
@@ -76,6 +80,10 @@ class SRResNet(nn.Module):
         self.upsample = nn.Sequential(*(UpsampleBlock(channels) for _ in range(int(math.log2(scale)))))
         self.tail_conv = TailConv(channels, 3, 9, padding=4)
         self.apply(_initialise)
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> "SRResNet":
+        return cls(settings.num_blocks, settings.channels, settings.scale)
 
     def forward(self, lr: Tensor) -> Tensor:
         shallow = self.head_act(self.head_conv(lr))
