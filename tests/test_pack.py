@@ -56,7 +56,8 @@ def stuck(photos, tmp_path):
     """A process that packs `photos` and will not get beyond the first of three shards; its parent and its pack."""
     os.mkfifo(photos / "deep" / "20.jpg")  # whoever opens it to read waits for a writer
     command = [sys.executable, "-m", "sr", "pack", str(photos), "-o", str(tmp_path / "pack"), "--workers", "1"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "preexec_fn": heed_ctrl_c}
+    with subprocess.Popen(command, cwd=ROOT, **how) as process:
         try:
             deadline = time.monotonic() + 60
             while not list((tmp_path / "pack").glob(".shard-0001.*")):
@@ -66,6 +67,11 @@ def stuck(photos, tmp_path):
             yield process, tmp_path / "pack"
         finally:
             process.kill()
+
+
+def heed_ctrl_c() -> None:
+    """A test run that a shell has started in the background ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_ordinary(pipe):
