@@ -7,12 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from mos_study.records import CALIBRATION_DATASET
+from mos_study.records import CALIBRATION_DATASET, SIMULATED
 from mos_study.statistics import CONFIDENCE
 
 STATE_WORDS = {"open": "open", "paused": "paused: raters see a waiting page", "closed": "closed: nobody can rate"}
-
-SIMULATED = " (SIMULATED RATINGS)"  # of artificial raters, see `mos_study.simulate`
 
 
 def message(text: str, *, alert: bool = False) -> str:
@@ -27,7 +25,7 @@ def summary(name: str, state: str, progress: Sequence[Mapping[str, Any]]) -> str
         "Study": name,
         "State": STATE_WORDS[state],
         "Raters": f"{len(progress)} invited or joined, {started} started, {finished} finished",
-        "Ratings": f"{rated:,}{SIMULATED if any(row['simulated'] for row in progress) else ''}",
+        "Ratings": f"{rated:,}{_mark(any(row['simulated'] for row in progress))}",
         "As of": f"{now()} UTC",
     }
     return (
@@ -97,7 +95,7 @@ def mos(table: pd.DataFrame, simulated: bool) -> str:
         "Main part only. The interval is Student’s t over the raters’ means: these images, other raters of the kind. "
         "Stopping the study when a difference looks right makes its test worthless; decide the number of raters before."
     )
-    caption = f"Mean opinion scores{SIMULATED if simulated else ''}, {now()} UTC"
+    caption = f"Mean opinion scores{_mark(simulated)}, {now()} UTC"
     return _table(caption, head, rows) + f"<p>{note}</p>"
 
 
@@ -108,6 +106,10 @@ def links(addresses: Sequence[str]) -> str:
 
 def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _mark(simulated: bool) -> str:
+    return f" ({SIMULATED})" if simulated else ""
 
 
 def _stage(row: Mapping[str, Any]) -> str:

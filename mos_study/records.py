@@ -7,6 +7,7 @@ from enum import StrEnum
 CALIBRATION_DATASET = "<calibration>"  # the data set of the calibration's pictures
 PHASES = ("calibration", "main", "retest")
 STATES = ("open", "paused", "closed")
+SIMULATED = "SIMULATED RATINGS"  # stands on everything made of artificial raters' ratings, see `mos_study.simulate`
 
 # The columns of the ratings table (CSV). Client facts have the name under which the page sends them.
 RATING_COLUMNS = ("rater", "dataset", "image", "method", "phase", "repeat", "score")

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mos_study.report_formats import SIMULATED, Table, as_csv, as_latex, as_markdown, marked
+from mos_study.records import SIMULATED
+from mos_study.report_formats import Table, as_csv, as_latex, as_markdown, marked
 from sr.errors import SRError
 from sr.files import write_atomically
 

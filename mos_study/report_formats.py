@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-SIMULATED = "SIMULATED RATINGS"  # stands in every file made from them
+from mos_study.records import SIMULATED
+
 NONE = "-"  # where there is no figure
 LONG = 45  # rows; more do not fit on a page
 LATEX = {

@@ -12,8 +12,7 @@ from matplotlib.patches import Rectangle
 
 from mos_study.figures.data import FigureData, datasets_of, of_dataset
 from mos_study.figures.style import NOT_RATED, bare, name_methods, new_figure, text_colour
-from mos_study.paper import label, ordered_methods
-from mos_study.statistics.pairs import ALPHA
+from mos_study.paper import ALPHA, label, ordered_methods
 
 EFFECTS = colormaps["PuOr"].with_extremes(bad=NOT_RATED)  # colour-blind readers tell its ends apart
 NORM = Normalize(-1, 1)

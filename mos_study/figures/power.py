@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from mos_study.figures.style import COLOURS, GREY, MARKERS, SMALL, STYLE_OF_STUDY, new_figure, save
-from mos_study.power import ALPHA
+from mos_study.paper import ALPHA
 
 
 def plot_power(

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from mos_study.paper import label
+from mos_study.records import SIMULATED
 from sr.plots import COLOURS, GREY, STYLE, write
 
 INK = "#222222"
@@ -20,7 +21,6 @@ NOT_RATED = "#e6e6e6"
 VERMILION = COLOURS[1]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STYLE_OF_STUDY = STYLE | {"svg.fonttype": "none", "axes.axisbelow": True}  # text that can be searched and edited
-SIMULATED = "SIMULATED RATINGS"
 SMALL = 7  # points
 LINE = 0.15  # inches, of a caption's line
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import insert, select
 
 from mos_study.queries.base import Queries, add_event
+from mos_study.queries.trials import trial_values
 from mos_study.records import SimulatedRating
 from mos_study.tables import RaterTable, RatingTable, TrialTable
 
@@ -35,16 +36,7 @@ class SimulationQueries(Queries):
                 }
                 rater_id = connection.execute(insert(RaterTable).values(rater)).inserted_primary_key[0]
                 trials = [
-                    {
-                        "rater_id": rater_id,
-                        "position": position,
-                        "phase": rating.trial.phase,
-                        "repeat": rating.trial.repeat,
-                        "session": rating.trial.session,
-                        "stimulus_id": rating.trial.stimulus_id,
-                        "token": secrets.token_urlsafe(16),
-                        "shown_at": rating.shown_at,
-                    }
+                    trial_values(rater_id, position, rating.trial) | {"shown_at": rating.shown_at}
                     for position, rating in enumerate(sitting)
                 ]
                 connection.execute(insert(TrialTable), trials)

@@ -84,18 +84,7 @@ class TrialQueries(Queries):
             if connection.execute(select(TrialTable.id).where(TrialTable.rater_id == rater_id).limit(1)).first():
                 return
             planned = trials(_main_counts(connection)) if callable(trials) else trials
-            rows = [
-                {
-                    "rater_id": rater_id,
-                    "position": position,
-                    "phase": trial.phase,
-                    "repeat": trial.repeat,
-                    "session": trial.session,
-                    "stimulus_id": trial.stimulus_id,
-                    "token": _new_token(),
-                }
-                for position, trial in enumerate(planned)
-            ]
+            rows = [trial_values(rater_id, position, trial) for position, trial in enumerate(planned)]
             connection.execute(insert(TrialTable), rows)
             add_event(connection, "assigned", rater_id, trials=len(rows))
 
@@ -201,6 +190,19 @@ class TrialQueries(Queries):
                 hidden_ms=old.hidden_ms,
             )
             return Trial(*connection.execute(_WINDOW, {"rater": rater_id, "n": 1}).one())
+
+
+def trial_values(rater_id: int, position: int, trial: PlannedTrial) -> dict[str, Any]:
+    """A new row of the trials' table, with a token of its own."""
+    return {
+        "rater_id": rater_id,
+        "position": position,
+        "phase": trial.phase,
+        "repeat": trial.repeat,
+        "session": trial.session,
+        "stimulus_id": trial.stimulus_id,
+        "token": _new_token(),
+    }
 
 
 def _main_counts(connection: Connection) -> dict[int, int]:

@@ -15,14 +15,13 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from mos_study.paper import label
+from mos_study.paper import ALPHA, label
 from mos_study.statistics.cube import ScoreCube, score_cubes
 from mos_study.statistics.intervals import RESAMPLES, Interval, multiplicities, percentile_interval, two_way
 from sr.errors import SRError
 
 UNITS = ("rating", "image", "rater")
 ZEROS = ("pratt", "wilcox", "zsplit")
-ALPHA = 0.05  # a verdict names the better method below it
 NEVER_TOGETHER = "never rated together"
 
 DECIMALS = 9  # of differences: sums in another order must not make unequal what is equal
