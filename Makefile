@@ -1,9 +1,10 @@
-# make demo: the page in the browser. make study: the rating test. make test: lint and tests. All set up .venv on first use.
+# make demo: the page in the browser. make study: the rating test. make test: lint and tests. make results: the tables and figures
+# in results/, from the shipped weights and the images in $SR_DATA. All set up .venv on first use.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo study test clean
+.PHONY: demo study test results clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m demo $(ARGS)
@@ -17,6 +18,22 @@ test: $(VENV)/installed-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+# Of the paper's tables; SelfExSR's are other people's pictures.
+METHODS := nearest bicubic srcnn drcn espcn srresnet srresnet-vgg22 srgan-mse srgan-vgg22 srgan hr
+EXAMPLES := demo/examples/hr
+VGG = $(SR_DATA)/vgg16_imagenet_features.safetensors
+
+results: $(VENV)/installed
+	@test -d "$(SR_DATA)/benchmark" || \
+		{ echo "SR_DATA must name a folder that holds benchmark/Set5, Set14 and BSD100 (python -m sr download brings them)"; exit 1; }
+	$(BIN)/python -m sr evaluate --benchmark $(SR_DATA)/benchmark --methods $(METHODS) \
+		$(if $(wildcard $(VGG)),--vgg $(VGG)) --report results --update-cards --crops $(EXAMPLES)/cat.png:90,50,150,110 \
+		$(EXAMPLES)/astronaut.png:150,40,150,110 $(EXAMPLES)/patch.png:80,30,150,110
+	$(BIN)/python -m sr curves results/training/srresnet-finetune.csv -o results/training/srresnet-finetune.png
+	$(BIN)/python -m mos_study.simulate mos_study/configs/srgan-paper.yaml --raters 26 --seed 2 -o simulated.csv
+	$(BIN)/python mos_study/analyze.py --csv simulated.csv --objective results/paper.json -o results/study-simulated
+	rm simulated.csv
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from secrets import token_hex
@@ -13,7 +13,7 @@ import gradio as gr
 from demo import about, page
 from demo.gallery import Example, load_examples
 from demo.jobs import Jobs, JobStoppedError
-from demo.work import MAX_COMPARE_PIXELS, MAX_FILE_MIB, MAX_UPSCALE_PIXELS, Outcome, Report, compare, upscale
+from demo.work import MAX_COMPARE_PIXELS, MAX_FILE_MIB, MAX_UPSCALE_PIXELS, MORE, Outcome, Report, compare, upscale
 from sr.errors import SRError
 
 HOUR = 3600
@@ -21,7 +21,7 @@ CENTRE = (0.5, 0.5)
 STOPPED = page.message("Stopped. Choose an example or a photo to start again.")
 
 # Mode: what it does, the title of its tab, of its button, and a hint.
-MODES: dict[str, tuple[Callable[[Path, Path, Report], Outcome], str, str, str]] = {
+MODES: dict[str, tuple[Callable[[Path, Path, Report, Sequence[str]], Outcome], str, str, str]] = {
     "upscale": (
         upscale,
         "Upscale",
@@ -91,12 +91,14 @@ def build_app() -> gr.Blocks:
             "Bicubic, SRResNet and SRGAN side by side, on your own photo or one of the examples."
         )
         with gr.Row(equal_height=False):
-            with gr.Column(scale=2, min_width=320), gr.Tabs():
-                inputs = {mode: _input_tab(mode, examples) for mode in MODES}
+            with gr.Column(scale=2, min_width=320):
+                with gr.Tabs():
+                    inputs = {mode: _input_tab(mode, examples) for mode in MODES}
+                more = _settings()
             with gr.Column(scale=5, min_width=320):
                 outputs = _results()
         _explanation(examples)
-        _connect(app, inputs, outputs, examples, jobs)
+        _connect(app, inputs, more, outputs, examples, jobs)
     return app
 
 
@@ -138,13 +140,24 @@ def _input_tab(mode: str, examples: list[Example]) -> tuple[gr.Image, gr.Button,
     return photo, button, stop, gallery, focus
 
 
+def _settings() -> gr.CheckboxGroup:
+    with gr.Accordion("More methods", open=False):
+        return gr.CheckboxGroup(
+            [(label, method) for method, label in MORE.items()],
+            show_label=False,
+            label="More methods",
+            info="The paper's other methods and training losses, for the next picture. Each takes time of its own.",
+            elem_id="more",
+        )
+
+
 def _results() -> list:
     """The components that an outcome fills, in the order of `_show`."""
     status = gr.HTML(page.message("Choose an example, or drop a photo."), elem_id="status", label="Status")
     paths = gr.State({})
     with gr.Column(visible=False, elem_id="results") as shown:
         with gr.Row():
-            choices = page.sides("upscale")
+            choices = page.sides()
             left = gr.Dropdown(choices, value="bicubic", label="Left side", min_width=140, elem_id="left")
             right = gr.Dropdown(choices, value="srgan", label="Right side", min_width=140, elem_id="right")
         slider = gr.ImageSlider(
@@ -178,7 +191,14 @@ def _explanation(examples: list[Example]) -> None:
         gr.Markdown("\n".join(lines) + "\n\nTaken from scikit-image's sample images and cropped.")
 
 
-def _connect(app: gr.Blocks, inputs: dict[str, tuple], outputs: list, examples: list[Example], jobs: Jobs) -> None:
+def _connect(
+    app: gr.Blocks,
+    inputs: dict[str, tuple],
+    more: gr.CheckboxGroup,
+    outputs: list,
+    examples: list[Example],
+    jobs: Jobs,
+) -> None:
     status, _, paths, slider, line, left, right, *_ = outputs
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     runs = []
@@ -186,7 +206,7 @@ def _connect(app: gr.Blocks, inputs: dict[str, tuple], outputs: list, examples: 
         # One concurrency id for all: one picture is computed at a time, whoever asked; the others see their place.
         run = {
             "fn": _runner(mode, jobs, slider.GRADIO_CACHE),
-            "inputs": [photo, focus, left, right],
+            "inputs": [photo, focus, left, right, more],
             "outputs": outputs,
             "concurrency_limit": 1,
             "concurrency_id": "compute",
@@ -230,6 +250,7 @@ def _runner(mode: str, jobs: Jobs, cache: str) -> Callable:
         focus: tuple[float, float],
         left: str,
         right: str,
+        more: list[str],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio is asked for one
     ) -> list:
@@ -244,7 +265,7 @@ def _runner(mode: str, jobs: Jobs, cache: str) -> Callable:
                 progress(share, desc=doing)
 
             try:
-                return work(Path(photo), folder, report)
+                return work(Path(photo), folder, report, more)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -265,7 +286,7 @@ def _runner(mode: str, jobs: Jobs, cache: str) -> Callable:
 def _show(outcome: Outcome, focus: tuple[float, float], left: str, right: str) -> list:
     paths = {result.method: str(result.path) for result in outcome.results}
     left, right = (side if side in paths else "srgan" for side in (left, right))
-    choices = page.sides(outcome.mode)
+    choices = page.sides(outcome)
     return [
         page.summary(outcome),
         gr.Column(visible=True),

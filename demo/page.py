@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.work import METHODS, ORIGINAL, Outcome, Result
+from demo.work import METHODS, Outcome, Result
 
 FOLDER = Path(__file__).parent
 
@@ -120,9 +120,11 @@ def message(html: str, *, alert: bool = False) -> str:
     return f'<p role="{"alert" if alert else "status"}">{html}</p>'
 
 
-def sides(mode: str) -> list[tuple[str, str]]:
-    """Choices of the slider's two sides: (label, method)."""
-    return [(label, method) for method, label in {**METHODS, **(ORIGINAL if mode == "compare" else {})}.items()]
+def sides(outcome: Outcome | None = None) -> list[tuple[str, str]]:
+    """Choices of the slider's two sides: (label, method); those of every outcome before there is one."""
+    if outcome is None:
+        return [(label, method) for method, label in METHODS.items()]
+    return [(result.label, result.method) for result in outcome.results]
 
 
 def _cells(result: Result, columns: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """What the page computes: every method on one picture. Knows no page; files in, files out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -13,11 +13,15 @@ from PIL import Image
 import sr
 from sr.errors import ImageError
 from sr.images import read_image, read_rgb_array, write_png
-from sr.methods import Upscaler
+from sr.methods import METHODS as ALL_METHODS
+from sr.methods import Upscaler, is_trained
 from sr.metrics import PROTOCOLS, psnr, ssim
 from sr.resize import hr_and_lr
 
 METHODS = {"nearest": "Nearest neighbour", "bicubic": "Bicubic", "srresnet": "SRResNet", "srgan": "SRGAN"}
+"""What every picture is enlarged by: method -> its name for people."""
+MORE = {name: method.title for name, method in ALL_METHODS.items() if name not in METHODS and is_trained(name)}
+"""What visitors can add."""
 ORIGINAL = {"original": "Original"}
 SCALE = 4
 
@@ -55,21 +59,28 @@ def upscaler(method: str) -> Upscaler:
     return sr.load(method)
 
 
-def upscale(path: Path, folder: Path, report: Report) -> Outcome:
-    """Enlarge the picture at `path` by every method. The PNGs go to `folder`.
+def chosen(more: Sequence[str]) -> dict[str, str]:
+    """METHODS and those of MORE that are in `more`, in the order of the paper's tables. Other names are ignored."""
+    names = METHODS | {name: MORE[name] for name in more if name in MORE}
+    return {name: names[name] for name in ALL_METHODS if name in names}
+
+
+def upscale(path: Path, folder: Path, report: Report, more: Sequence[str] = ()) -> Outcome:
+    """Enlarge the picture at `path` by METHODS and `more`. The PNGs go to `folder`.
 
     Raises ImageError for a file that is no usable picture or larger than MAX_UPSCALE_PIXELS.
     """
     image = read_image(_open(path), max_pixels=MAX_UPSCALE_PIXELS)
+    methods = chosen(more)
     results = []
-    for index, (method, label) in enumerate(METHODS.items()):
-        enlarged, seconds = _timed(method, image, index, report)
+    for method, label in methods.items():
+        enlarged, seconds = _timed(method, image, methods, report)
         results.append(Result(method, label, _save(enlarged, folder, path, method), seconds, {}, {}))
     return Outcome("upscale", path.name, image.size, upscaler("srgan").device, tuple(results))
 
 
-def compare(path: Path, folder: Path, report: Report) -> Outcome:
-    """Reduce the picture at `path` x4 by MATLAB's bicubic, enlarge it by every method and measure against the original.
+def compare(path: Path, folder: Path, report: Report, more: Sequence[str] = ()) -> Outcome:
+    """Reduce the picture at `path` x4 by MATLAB's bicubic, enlarge it as `upscale` does, measure against the original.
 
     The original is cropped at the right and the bottom to a multiple of 4. The PNGs go to `folder`.
     Raises ImageError for a file that is no usable picture, larger than MAX_COMPARE_PIXELS, or with a side below
@@ -83,9 +94,10 @@ def compare(path: Path, folder: Path, report: Report) -> Outcome:
             "to measure anything; use a larger picture, or Upscale"
         )
     hr, lr = hr_and_lr(whole, SCALE)
+    methods = chosen(more)
     results = []
-    for index, (method, label) in enumerate(METHODS.items()):
-        restored, seconds = _timed(method, lr, index, report)
+    for method, label in methods.items():
+        restored, seconds = _timed(method, lr, methods, report)
         figures = [{protocol: metric(restored, hr, protocol) for protocol in PROTOCOLS} for metric in (psnr, ssim)]
         results.append(Result(method, label, _save(restored, folder, path, method), seconds, *figures))
     results.append(Result("original", ORIGINAL["original"], _save(hr, folder, path, "original"), None, {}, {}))
@@ -99,13 +111,14 @@ def _open(path: Path) -> BytesIO:
     return file
 
 
-def _timed(method: str, image, index: int, report: Report):
+def _timed(method: str, image, methods: dict[str, str], report: Report):
     """The enlarged image and the seconds it took, without loading the weights."""
-    report(index / len(METHODS), METHODS[method])
+    index = list(methods).index(method)
+    report(index / len(methods), methods[method])
     engine = upscaler(method)
 
     def tile(done: int, total: int) -> None:
-        report((index + done / total) / len(METHODS), f"{METHODS[method]}, tile {done} of {total}")
+        report((index + done / total) / len(methods), f"{methods[method]}, tile {done} of {total}")
 
     start = time.perf_counter()
     enlarged = engine.upscale(image, progress=tile)

@@ -1,18 +1,20 @@
-"""python -m sr upscale|evaluate|figure|pack|curves|blend|bench ...: the library's command line."""
+"""python -m sr upscale|evaluate|download|figure|pack|curves|blend|export|bench ...: the library's command line."""
 
 import argparse
 import sys
 
-from sr.commands import bench, blend, curves, evaluate, figure, pack, upscale
+from sr.commands import bench, blend, curves, download, evaluate, export, figure, pack, upscale
 from sr.errors import SRError
 
 COMMANDS = {
     "upscale": upscale,
     "evaluate": evaluate,
+    "download": download,
     "figure": figure,
     "pack": pack,
     "curves": curves,
     "blend": blend,
+    "export": export,
     "bench": bench,
 }
 

@@ -48,6 +48,8 @@ def departures(trainer: Trainer) -> list[str]:
     else:
         result += [f"{batches} instead of 16 of 96"] if (config.batch_size, config.crop_size) != (16, 96) else []
         result += [rates] if config.lr != 1e-4 or config.schedule == "cosine" else []
+    if config.is_gan and config.discriminator_channels != 64:
+        result.append(f"the discriminator's layers have {config.discriminator_channels}/64 of the channels")
     if config.discriminator_lr not in (None, config.lr):
         result.append(f"the discriminator's learning rate is {config.discriminator_lr:g}")
     if config.beta2 != 0.999:

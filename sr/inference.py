@@ -66,7 +66,7 @@ class Network:
         self.device, self.precision, self.scale, self.tile = str(device), precision, net.scale, net.tile
         self.overlap = _overlap(net.receptive_radius)
         self._dtype = DTYPES[precision]
-        self._net = _fold_batch_norms(net).to(device, self._dtype, memory_format=torch.channels_last)
+        self._net = fold_batch_norms(net).to(device, self._dtype, memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def __call__(self, window: np.ndarray) -> np.ndarray:
@@ -221,7 +221,7 @@ def _to_array(image: Tensor) -> np.ndarray:
     return image[0].permute(1, 2, 0).cpu().numpy()
 
 
-def _fold_batch_norms(net: SRResNet) -> SRResNet:
+def fold_batch_norms(net: SRResNet) -> SRResNet:
     """A copy whose batch normalisations are part of the convolutions before them: the same function, fewer passes."""
     net = copy.deepcopy(net).eval()
     pairs = [(block, f"conv{i}", f"bn{i}") for block in net.blocks for i in (1, 2)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -55,16 +55,31 @@ def _network(name: str, device: str, precision: str, weights: Path | None) -> En
     return engine(load_network(weights or shipped), place, precision)
 
 
-METHODS: dict[str, Callable[[str, str, str, Path | None], Engine]] = {
-    "nearest": _filter,
-    "bicubic": _filter,
-    "srcnn": _network,
-    "drcn": _network,
-    "espcn": _network,
-    "srresnet": _network,
-    "srgan": _network,
+class Method(NamedTuple):
+    """title: its name in the paper's tables. engine: makes its engine for (name, device, precision, weights)."""
+
+    title: str
+    engine: Callable[[str, str, str, Path | None], Engine]
+
+
+METHODS: dict[str, Method] = {
+    "nearest": Method("nearest", _filter),
+    "bicubic": Method("bicubic", _filter),
+    "srcnn": Method("SRCNN", _network),
+    "drcn": Method("DRCN", _network),
+    "espcn": Method("ESPCN", _network),
+    "srresnet": Method("SRResNet", _network),
+    "srresnet-vgg22": Method("SRResNet-VGG22", _network),
+    "srgan-mse": Method("SRGAN-MSE", _network),
+    "srgan-vgg22": Method("SRGAN-VGG22", _network),
+    "srgan": Method("SRGAN", _network),
 }
-"""All methods in the order in which to show them: name -> its engine for (name, device, precision, weights)."""
+"""All methods that enlarge, by name, in the order to show them. srresnet is SRResNet-MSE, srgan SRGAN-VGG54."""
+
+
+def is_trained(name: str) -> bool:
+    """Whether a method of `METHODS` works as it comes: it is a filter, or its weights are shipped."""
+    return METHODS[name].engine is _filter or (WEIGHTS / f"{name}.safetensors").is_file()
 
 
 def load(
@@ -80,7 +95,7 @@ def load(
     """
     if name not in METHODS:
         raise SRError(f"unknown method {name!r}; use one of {', '.join(METHODS)}")
-    return Upscaler(name, METHODS[name](name, device, precision, None if weights is None else Path(weights)))
+    return Upscaler(name, METHODS[name].engine(name, device, precision, None if weights is None else Path(weights)))
 
 
 class Upscaler:

@@ -12,6 +12,7 @@ from sr.evaluate import evaluate, means
 from sr.images import read_rgb_array
 from sr.inference import engine
 from sr.losses import VGGLoss
+from sr.measures import VGGDistance
 from sr.methods import Upscaler
 from sr.metrics import psnr
 from sr.trainer import Trainer
@@ -61,8 +62,10 @@ def card_metrics(
 
     vgg: VGG weights; with them the distance of the VGG54 features is measured, too.
     """
-    loss = VGGLoss("vgg54", vgg).to(device) if vgg else None
+    measures = [VGGDistance(VGGLoss("vgg54", vgg).to(device))] if vgg else []
     # Any network method will do: the architecture comes from the card beside the weights.
     given = {"srresnet": weights}
-    measured = evaluate(benchmark, sets, ["srresnet"], weights=given, vgg54=loss, device=str(device), progress=True)
+    measured = evaluate(
+        benchmark, sets, ["srresnet"], weights=given, measures=measures, device=str(device), progress=True
+    )
     return means(measured)["srresnet"]

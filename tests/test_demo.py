@@ -16,7 +16,7 @@ from demo import about, page
 from demo.app import build_app
 from demo.gallery import FOLDER, load_examples
 from demo.jobs import Jobs, JobStoppedError
-from demo.work import MAX_COMPARE_PIXELS, MAX_UPSCALE_PIXELS, compare, upscale
+from demo.work import MAX_COMPARE_PIXELS, MAX_UPSCALE_PIXELS, MORE, compare, upscale
 from sr.errors import ImageError
 from sr.metrics import PROTOCOLS, psnr, ssim
 from sr.resize import imresize
@@ -69,6 +69,16 @@ def test_compare_crops_reduces_restores_and_measures(tmp_path):
     for protocol in PROTOCOLS:
         assert results["srresnet"].psnr[protocol] == psnr(restored, hr, protocol)
         assert results["srresnet"].ssim[protocol] == ssim(restored, hr, protocol)
+
+
+def test_more_methods_on_request_in_the_papers_order(tmp_path):
+    source = picture(tmp_path / "photo.png", 24, 24)
+    outcome = compare(source, tmp_path, ignore, ["espcn", "srcnn", "unheard-of"])
+    named = [(result.method, result.label) for result in outcome.results]
+    expected = [("nearest", "Nearest neighbour"), ("bicubic", "Bicubic"), ("srcnn", "SRCNN"), ("espcn", "ESPCN")]
+    assert named == [*expected, ("srresnet", "SRResNet"), ("srgan", "SRGAN"), ("original", "Original")]
+    assert page.sides(outcome) == [(label, method) for method, label in named]
+    assert "drcn" not in MORE  # it comes without weights
 
 
 @pytest.mark.parametrize(("mode", "suffix"), [("CMYK", "jpg"), ("L", "png"), ("P", "gif"), ("RGBA", "png")])

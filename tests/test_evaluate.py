@@ -16,12 +16,14 @@ from safetensors.torch import save_file
 from sr.__main__ import main
 from sr.benchmark import BenchmarkSet
 from sr.errors import SRError
-from sr.evaluate import PAPER_TABLE_2, evaluate, format_table, write_json
+from sr.evaluate import evaluate, format_table, write_json
 from sr.images import read_rgb_array
 from sr.losses import VGG_BLOCKS, VGGLoss
+from sr.measures import VGGDistance
 from sr.methods import Upscaler
 from sr.metrics import psnr, ssim
 from sr.models import SRResNet
+from sr.paper import TABLE_2
 from sr.resize import imresize
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +119,9 @@ def test_both_protocols_come_out_of_one_pass(benchmark, monkeypatch):
 
 def test_vgg_distance_is_the_loss_between_8_bit_images(benchmark, vgg_file):
     vgg54 = VGGLoss("vgg54", vgg_file)
-    results = evaluate(benchmark, ["Colour"], ["nearest", "bicubic"], protocols=["standard"], vgg54=vgg54)
+    results = evaluate(
+        benchmark, ["Colour"], ["nearest", "bicubic"], protocols=["standard"], measures=[VGGDistance(vgg54)]
+    )
     figures = results["standard"]["Colour"]["nearest"]
     expected = {}
     for image in BenchmarkSet(benchmark, "Colour"):
@@ -140,7 +144,11 @@ def test_command_prints_a_table_and_writes_json(benchmark, tmp_path, capsys, vgg
     assert [path.name for path in file.parent.iterdir()] == ["figures.json"]
     assert document["protocol"] == "standard"
     with_vgg = evaluate(
-        benchmark, ["Colour", "Grey"], ["nearest", "bicubic"], protocols=["standard"], vgg54=VGGLoss("vgg54", vgg_file)
+        benchmark,
+        ["Colour", "Grey"],
+        ["nearest", "bicubic"],
+        protocols=["standard"],
+        measures=[VGGDistance(VGGLoss("vgg54", vgg_file))],
     )
     assert document["results"] == with_vgg["standard"]
     assert document["versions"]["torch"] == torch.__version__
@@ -208,11 +216,11 @@ def test_table_stands_next_to_the_papers_figures():
 def test_papers_table_2_shows_its_findings():
     for name in ("Set5", "Set14", "BSD100"):
         for figure in (0, 1):
-            ranking = sorted(PAPER_TABLE_2, key=lambda method: PAPER_TABLE_2[method][name][figure])
-            assert ranking[-2:] == ["drcn", "srresnet"]
+            ranking = sorted(TABLE_2, key=lambda method: TABLE_2[method][name][figure])
+            assert ranking[-3:] == ["drcn", "srresnet", "hr"]
             assert ranking[0] == "nearest"
     # The paper's point: on BSD100 bicubic measures better than SRGAN, which raters prefer by far.
-    assert PAPER_TABLE_2["bicubic"]["BSD100"] > PAPER_TABLE_2["srgan"]["BSD100"]
+    assert TABLE_2["bicubic"]["BSD100"] > TABLE_2["srgan"]["BSD100"]
 
 
 def test_equal_images_are_infinite_in_the_result_and_valid_json(tmp_path):
@@ -303,7 +311,9 @@ def test_an_unusable_benchmark_is_named_before_anything_is_written(benchmark, tm
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones(benchmark):
-    with pytest.raises(SRError, match=r"lanczos.*nearest, bicubic, srcnn, drcn, espcn, srresnet, srgan"):
+    with pytest.raises(
+        SRError, match=r"lanczos.*nearest, bicubic, srcnn, drcn, espcn, srresnet, .*srgan, hr, or folder:PATH"
+    ):
         evaluate(benchmark, ["Grey"], ["nearest", "lanczos"])
 
 

@@ -1,16 +1,22 @@
-"""`python -m sr evaluate`: methods on benchmark sets, as a table and as JSON."""
+"""`python -m sr evaluate`: methods on benchmark sets, as a table, as JSON and as a report."""
 
 import argparse
 import hashlib
 import os
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sr.errors import SRError
-from sr.methods import METHODS, WEIGHTS
+from sr.methods import METHODS, WEIGHTS, is_trained
 from sr.metrics import PROTOCOLS
+
+if TYPE_CHECKING:
+    from sr.benchmark import BenchmarkSet
+    from sr.measures import VGGDistance
+    from sr.sources import Source
 
 HELP = "measure methods on benchmark sets: PSNR and SSIM on luma"
 
@@ -31,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["bicubic", "srresnet", "srgan"],
         metavar="METHOD",
-        help=f"out of: {', '.join(METHODS)} (default: bicubic srresnet srgan)",
+        help=f"out of: {', '.join(METHODS)}, hr; or pictures made elsewhere: NAME=folder:PATH, with them in "
+        "PATH/SET/IMAGE.png, or {set} and {name} in PATH, as in selfexsr=folder:out/{set}/{name}_SelfExSR.png "
+        "(default: bicubic srresnet srgan)",
     )
     parser.add_argument(
         "--protocol",
@@ -40,6 +48,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="paper: BT.709 luma, daala's SSIM. standard: BT.601 luma, Wang's SSIM (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every image's figures to FILE as well")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write tables of both protocols beside the paper's (Markdown, CSV, JSON), figures, contact sheets to DIR",
+    )
+    parser.add_argument(
+        "--crops",
+        nargs="+",
+        default=[],
+        metavar="IMAGE[:X,Y,W,H]",
+        help="for the report's figure: HR images and the crop to show of each (default: one image of each set)",
+    )
+    parser.add_argument(
+        "--update-cards",
+        action="store_true",
+        help="write the report's means into the model cards of the shipped weights",
+    )
+    parser.add_argument(
+        "--unusable",
+        choices=("refuse", "skip"),
+        default="refuse",
+        help="images without LR, HR or a method's picture, damaged ones and those of a wrong size: stop, or leave them "
+        "out for all methods; either way they are named (default: %(default)s)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
     parser.add_argument(
         "--vgg",
@@ -66,44 +99,83 @@ def _method_and_file(text: str) -> tuple[str, Path]:
 
 def run(args: argparse.Namespace) -> int:
     # Torch takes seconds to import, which printing a help text need not.
-    from sr.evaluate import evaluate, format_table, write_json
+    from sr.evaluate import format_table, measure, open_sets, open_sources, write_json
     from sr.inference import resolve_device
     from sr.losses import VGGLoss
+    from sr.measures import VGGDistance
 
-    if args.json:
-        _check_writable(args.json)
-    device = str(resolve_device(args.device))
-    vgg54 = VGGLoss("vgg54", args.vgg).to(device) if args.vgg else None
+    _check_arguments(args)
     weights = dict(args.weights)
-    results = evaluate(
-        args.benchmark,
-        args.sets,
-        args.methods,
-        protocols=[args.protocol],
-        device=device,
-        weights=weights,
-        vgg54=vgg54,
-        progress=True,
-    )[args.protocol]
+    # A report has a row for them; elsewhere they are errors like any other.
+    untrained = [name for name in args.methods if args.report and name in METHODS and name not in weights]
+    untrained = [name for name in untrained if not is_trained(name)]
+    methods = [name for name in args.methods if name not in untrained]
+    device = str(resolve_device(args.device))
+    sources = open_sources(methods, device, weights)
+    sets = open_sets(args.benchmark, args.sets, sources, skip_unusable=args.unusable == "skip")
+    for line in (line for images in sets for line in images.skipped):
+        print(f"left out: {line}", file=sys.stderr)
+    vgg = VGGDistance(VGGLoss("vgg54", args.vgg).to(device)) if args.vgg else None
+    provenance = _provenance(methods, weights, device)
+    if vgg is not None:
+        provenance["vgg54"] = {"network": vgg.network, "sha256": _sha256(args.vgg)}
+    if args.report:
+        return _report(args, sets, sources, vgg, untrained, provenance)
+    results = measure(sets, sources, protocols=[args.protocol], measures=[vgg] if vgg else [], progress=True)[
+        args.protocol
+    ]
     print(format_table(results, args.protocol))
     if args.json:
-        document = {"protocol": args.protocol, "results": results, **_provenance(args.methods, weights, device)}
-        if vgg54 is not None:
-            document["vgg54"] = {"network": vgg54.description, "sha256": _sha256(args.vgg)}
-        write_json(args.json, document)
+        write_json(args.json, {"protocol": args.protocol, "results": results, **provenance})
     return 0
 
 
-def _check_writable(file: Path) -> None:
+def _report(
+    args: argparse.Namespace,
+    sets: "list[BenchmarkSet]",
+    sources: "list[Source]",
+    vgg: "VGGDistance | None",
+    untrained: list[str],
+    provenance: dict[str, Any],
+) -> int:
+    from sr.figure import split_crop
+    from sr.report.cards import update_cards
+    from sr.report.make import make_report
+    from sr.report.tables import as_markdown
+
+    crops = [split_crop(text) for text in args.crops]
+    contents = make_report(args.report, sets, sources, vgg, crops, untrained, provenance)
+    if args.update_cards:
+        update_cards(contents.results, [name for name in contents.titles if name not in dict(args.weights)])
+    for name, table in as_markdown(contents).items():
+        print(f"{name}\n{table}\n")
+    print(args.report / "report.md")
+    return 0
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    if args.report is None:
+        for option, given in (("--crops", args.crops), ("--update-cards", args.update_cards)):
+            if given:
+                raise SRError(f"{option} is of no use without a report; give --report as well")
+    elif args.json:
+        raise SRError("--report writes the JSON of both protocols itself; leave out --json")
+    else:
+        _check_writable("--report", args.report / "report.md")
+    if args.json:
+        _check_writable("--json", args.json)
+
+
+def _check_writable(option: str, file: Path) -> None:
     """Finds out before hours of computing what would otherwise show after them."""
     if file.is_dir():
-        raise SRError(f"--json {file} is a folder; name a file")
+        raise SRError(f"{option} {file} is a folder; name a file")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SRError(f"--json {file} cannot be written: {error.strerror}") from error
+        raise SRError(f"{option} {file} cannot be written: {error.strerror}") from error
     if not os.access(file.parent, os.W_OK):
-        raise SRError(f"--json {file} cannot be written: {file.parent} is read-only")
+        raise SRError(f"{option} {file} cannot be written: {file.parent} is read-only")
 
 
 def _provenance(methods: list[str], weights: dict[str, Path], device: str) -> dict[str, Any]:

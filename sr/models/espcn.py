@@ -11,7 +11,8 @@ class ESPCN(nn.Module):
     """Maps LR luma (N, 1, H, W) in [0, 1] to SR luma (N, 1, scale*H, scale*W) in [0, 1], not clipped.
 
     Convolutions on the LR grid, 5x5 to 64 channels, 3x3 to 32 and 3x3 to scale^2, whose channels a PixelShuffle lays
-    out as the scale^2 pixels of every cell: 24 640 weights and 112 biases for x4. Zero padding keeps the size.
+    out as the scale^2 pixels of every cell: 24 640 weights and 112 biases for x4. The edge pixels are repeated around,
+    which keeps the size; the paper does not say how its borders are treated, and zeros would be a black frame.
 
     The activation is tanh: the paper uses ReLU where it compares with SRCNN, and takes tanh for its final model, the
     one whose figures are cited.
@@ -25,9 +26,9 @@ class ESPCN(nn.Module):
     def __init__(self, scale: int = 4):
         super().__init__()
         self.scale = scale
-        self.conv1 = nn.Conv2d(1, 64, 5, padding=2)
-        self.conv2 = nn.Conv2d(64, 32, 3, padding=1)
-        self.conv3 = nn.Conv2d(32, scale**2, 3, padding=1)
+        self.conv1 = nn.Conv2d(1, 64, 5, padding=2, padding_mode="replicate")
+        self.conv2 = nn.Conv2d(64, 32, 3, padding=1, padding_mode="replicate")
+        self.conv3 = nn.Conv2d(32, scale**2, 3, padding=1, padding_mode="replicate")
         self.shuffle = nn.PixelShuffle(scale)
         self._initialise()
 

@@ -12,6 +12,7 @@ from sr.config import TrainConfig
 from sr.errors import SRError
 from sr.evaluate import Results, evaluate, means
 from sr.losses import VGGLoss
+from sr.measures import VGGDistance
 from sr.methods import load
 from sr.run import Resources
 from sr.runbook.throughput import measure
@@ -68,7 +69,7 @@ def check(
 
 def _evaluate(resources: Resources, sets: tuple[str, ...] | list[str], vgg54: VGGLoss) -> dict[str, Results]:
     device = str(resources.device)
-    return evaluate(resources.benchmark, sets, REFERENCES, vgg54=vgg54, device=device, progress=True)
+    return evaluate(resources.benchmark, sets, REFERENCES, measures=[VGGDistance(vgg54)], device=device, progress=True)
 
 
 def _pixels(images: BenchmarkSet) -> int:

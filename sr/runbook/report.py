@@ -23,6 +23,7 @@ from sr.figure import draw_row, stack
 from sr.files import write_atomically
 from sr.images import read_rgb_array, write_png
 from sr.losses import VGGLoss
+from sr.measures import VGGDistance
 from sr.methods import load
 from sr.plots import write
 from sr.run import Resources
@@ -63,7 +64,13 @@ def write_report(book: Book, results: dict[str, Path], resources: Resources, vgg
     """
     out, device = book.order.out, str(resources.device)
     measured = evaluate(
-        resources.benchmark, resources.sets, list(results), weights=results, vgg54=vgg54, device=device, progress=True
+        resources.benchmark,
+        resources.sets,
+        list(results),
+        weights=results,
+        measures=[VGGDistance(vgg54)],
+        device=device,
+        progress=True,
     )
     figures = means(measured)
     for name, path in results.items():
