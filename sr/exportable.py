@@ -1,7 +1,7 @@
 """Networks as a file for other programs has them: RGB in [0, 1] in and out, at any size, as a graph of operations."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from torch.export import Dim, ExportedProgram
 
 from sr.inference import fold_batch_norms
 from sr.luma import luma, with_luma
-from sr.models import SRResNet, drcn, srcnn
+from sr.models import DRCN, SRCNN, SRResNet
 from sr.resize import imresize
 
 
@@ -63,13 +63,14 @@ def trace(net: nn.Module) -> ExportedProgram:
     """
     if net.is_luma:
         bicubic = Bicubic(net.scale)
+        net = copy.deepcopy(net)
+        if isinstance(net, SRCNN | DRCN):
+            net.enlarge = bicubic  # `imresize` computes its taps from the size: no graph can hold that
         module = Enlarger(net, bicubic)
     else:
-        bicubic = None
         module = Enlarger(_without_choices(net))
     sizes = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
-    with _instead_of_imresize(bicubic):
-        program = torch.export.export(module.eval(), (torch.zeros(2, 3, 13, 11),), dynamic_shapes=(sizes,))
+    program = torch.export.export(module.eval(), (torch.zeros(2, 3, 13, 11),), dynamic_shapes=(sizes,))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names this machine's folders
     return program
@@ -83,16 +84,3 @@ def _without_choices(net: SRResNet) -> SRResNet:
     plain.load_state_dict(tail.state_dict())
     net.tail_conv = plain.requires_grad_(False)
     return net
-
-
-@contextmanager
-def _instead_of_imresize(bicubic: Bicubic | None) -> Iterator[None]:
-    """SRCNN and DRCN begin with `imresize`, which computes its taps from the size: no graph can hold that."""
-    modules = (srcnn, drcn) if bicubic is not None else ()
-    for module in modules:
-        module.imresize = bicubic
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.imresize = imresize
