@@ -15,7 +15,8 @@ from sr.errors import ImageError
 from sr.images import read_image, read_rgb_array, write_png
 from sr.methods import METHODS as ALL_METHODS
 from sr.methods import Upscaler, is_trained
-from sr.metrics import PROTOCOLS, psnr, ssim
+from sr.metrics import psnr, ssim
+from sr.protocols import PROTOCOLS
 from sr.resize import hr_and_lr
 
 METHODS = {"nearest": "Nearest neighbour", "bicubic": "Bicubic", "srresnet": "SRResNet", "srgan": "SRGAN"}

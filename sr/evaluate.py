@@ -14,8 +14,9 @@ from sr.errors import SRError
 from sr.files import write_atomically
 from sr.images import read_rgb_array
 from sr.measures import Measure
-from sr.metrics import PROTOCOLS, psnr, ssim
+from sr.metrics import psnr, ssim
 from sr.paper import PAPER
+from sr.protocols import PROTOCOLS
 from sr.sources import Source, open_source
 from sr.tables import markdown_table
 

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from sr.errors import ImageError, SRError
 from sr.files import write_atomically
+from sr.metadata import EXIF_ERRORS, clean_dpi, clean_exif, clean_xmp, orientation
 
 MAX_INPUT_PIXELS = 64_000_000
 """Pixels that `read_image` accepts unless told otherwise. Enlarged x4 they fill 4 GB of memory."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
 """Pillow's names of the formats that are read. Its others run programs (EPS), hold vectors or are icons."""
+
+_MAX_METADATA = 2**26  # bytes
 
 # Pillow documents no closed set: its decoders let these through when a file is damaged.
 _DECODER_ERRORS = (OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError)
@@ -31,7 +34,7 @@ _COLOUR_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
 def read_image(source: str | os.PathLike | BinaryIO, *, max_pixels: int = MAX_INPUT_PIXELS) -> Image.Image:
     """Read a still image of one of `FORMATS` completely, as `normalise` describes.
 
-    source: a path or a binary file object that can seek.
+    source: a path or a binary file object. What cannot seek, such as a pipe, is read into memory first.
     max_pixels: more are refused from the header alone, before anything is decoded.
     Raises ImageError, in one sentence that names the file, when there is no such file, when it is empty, no image,
     damaged, animated or too large, and when its pixels have no agreed range (floating point, 32-bit integers).
@@ -56,9 +59,9 @@ def read_rgb_array(source: str | os.PathLike | BinaryIO, *, max_pixels: int = MA
 
 
 def write_png(image: Image.Image, path: str | os.PathLike) -> None:
-    """Write a PNG with the image's ICC profile. The file appears complete or not at all; an existing one is replaced.
+    """Write a PNG with the image's ICC profile, and no other metadata: `sr.saving.write_image` writes all of it.
 
-    Raises SRError when it cannot be written.
+    The file appears complete or not at all; an existing one is replaced. Raises SRError when it cannot be written.
     """
     profile = image.info.get("icc_profile")
     try:
@@ -68,7 +71,10 @@ def write_png(image: Image.Image, path: str | os.PathLike) -> None:
 
 
 def normalise(image: Image.Image, name: str = "the image") -> Image.Image:
-    """A copy in mode L, LA, RGB or RGBA, upright, whose `info` holds at most an "icc_profile" that fits the mode.
+    """A copy in mode L, LA, RGB or RGBA, upright, with the metadata that still holds.
+
+    Its `info` has "icc_profile" if there is one that fits the mode, and "exif", "xmp" (bytes) and "dpi" without
+    what is not true of it any more (`sr.metadata`); nothing else.
 
     EXIF orientation is applied. Palettes become RGB or, with transparency, RGBA; 1 bit becomes L. CMYK becomes sRGB
     through its embedded profile, or RGB by Pillow's plain formula where it has none. 16 bits per channel become 8
@@ -90,13 +96,23 @@ def normalise(image: Image.Image, name: str = "the image") -> Image.Image:
     # BGR;16 packs a whole pixel into 16 bits.
     if re.match(r"(?!BGR).*;1[26]", stored) or image.mode.startswith("I;16"):
         warnings.warn(f"{name} has more than 8 bits per channel; they are reduced to 8", stacklevel=2)
-    image = _to_8_bit(_upright(image, name), stored, name)
+    xmp, dpi = clean_xmp(image.info), clean_dpi(image.info)
+    image, exif = _upright(image, name)
+    image = _to_8_bit(image, stored, name)
     profile = image.info.get("icc_profile")
-    image.info = {"icc_profile": profile} if _profile_space(profile) == _COLOUR_SPACES[image.mode] else {}
+    if _profile_space(profile) != _COLOUR_SPACES[image.mode]:
+        profile = None
+    kept = {"icc_profile": profile, "exif": exif, "xmp": xmp, "dpi": dpi}
+    image.info = {key: value for key, value in kept.items() if value}
     return image
 
 
 def _read(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+    if not file.seekable():
+        limit = 8 * max_pixels + _MAX_METADATA  # 16 bits for red, green, blue and alpha
+        file = BytesIO(file.read(limit + 1))
+        if file.getbuffer().nbytes > limit:
+            raise ImageError(f"{name} has more than {limit / 1e6:.0f} MB; crop or shrink it first")
     if file.seek(0, os.SEEK_END) == 0:
         raise ImageError(f"{name} is empty (0 bytes)")
     file.seek(0)
@@ -138,12 +154,15 @@ def _stored_samples(image: Image.Image) -> str:
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
-def _upright(image: Image.Image, name: str) -> Image.Image:
+def _upright(image: Image.Image, name: str) -> tuple[Image.Image, bytes]:
+    """A copy with the EXIF orientation applied, and the EXIF data that still hold."""
+    turn, exif = None, b""
     try:
-        return ImageOps.exif_transpose(image)
-    except _DECODER_ERRORS as error:
-        warnings.warn(f"{name} has unreadable EXIF data ({error}); its orientation is taken as upright", stacklevel=2)
-        return image.copy()
+        turn = orientation(image)
+        exif = clean_exif(image)
+    except EXIF_ERRORS as error:
+        warnings.warn(f"{name} has unreadable EXIF data ({error}), which are left out", stacklevel=3)
+    return image.copy() if turn is None else image.transpose(turn), exif
 
 
 def _to_8_bit(image: Image.Image, stored: str, name: str) -> Image.Image:

@@ -1,9 +1,8 @@
-"""Running a method on an image piece by piece: windows, devices, precisions, and loading a network's weights."""
+"""Running a method on a window: engines in torch, devices, precisions, and loading a network's weights."""
 
 import copy
 import json
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SPREAD = 6
 
 
-def _overlap(radius: int) -> int:
+def overlap_for(radius: int) -> int:
     """LR pixels that windows must see around what they keep, for a network of this receptive radius.
 
     What lies near the radius of a deep network matters little: with a trained SRResNet of 16 blocks (radius 40) an
@@ -43,6 +42,7 @@ class Filter:
     nearest takes any number of channels; alpha is one of them.
     """
 
+    runtime = "torch"
     precision = "fp32"
     scale = 4
     tile = 256
@@ -60,11 +60,12 @@ class Filter:
 class Network:
     """SRResNet as an engine (`sr.methods.Engine`), on one device in one precision."""
 
+    runtime = "torch"
     any_planes = False
 
     def __init__(self, net: SRResNet, device: torch.device, precision: str):
         self.device, self.precision, self.scale, self.tile = str(device), precision, net.scale, net.tile
-        self.overlap = _overlap(net.receptive_radius)
+        self.overlap = overlap_for(net.receptive_radius)
         self._dtype = DTYPES[precision]
         self._net = fold_batch_norms(net).to(device, self._dtype, memory_format=torch.channels_last)
 
@@ -78,6 +79,7 @@ class Network:
 class LumaNetwork:
     """A network that enlarges luma as an engine (`sr.methods.Engine`): Y by the network, Cb and Cr by bicubic."""
 
+    runtime = "torch"
     any_planes = False
 
     def __init__(self, net: nn.Module, device: torch.device, precision: str):
@@ -94,7 +96,7 @@ class LumaNetwork:
 
 
 def engine(net: nn.Module, device: torch.device, precision: str) -> Engine:
-    """One of `sr.models.NETWORKS` as an engine."""
+    """One of `sr.models.NETWORKS` as an engine in torch."""
     return (LumaNetwork if net.is_luma else Network)(net, device, precision)
 
 
@@ -120,7 +122,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """The precision for "auto", "fp32", "bf16" or "fp16" on a device.
+    """The precision for "auto", "fp32", "bf16" or "fp16" on a device in torch.
 
     Half precisions are offered where the hardware multiplies them natively: both on CUDA, bf16 on some CPUs. auto takes
     fp16 on CUDA, which differs from fp32 by at most one of 255 levels (bf16: two), and fp32 elsewhere.
@@ -136,7 +138,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
     if name == "auto":
         return "fp16" if "fp16" in choices else "fp32"
     if name not in DTYPES:
-        raise SRError(f"unknown precision {name!r}; use auto, {', '.join(DTYPES)}")
+        raise SRError(f"unknown precision {name!r}; use auto, {', '.join(DTYPES)} or int8")
     if name not in choices:
         raise SRError(f"device {device} has no fast {name}; use {' or '.join(['auto', *choices])}")
     return name
@@ -168,21 +170,6 @@ def load_network(weights: Path) -> nn.Module:
     _check_fit(state, net.state_dict(), f"{weights} does not fit the architecture in {card_path.name}")
     net.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in state.items()}, assign=True)
     return net.eval().requires_grad_(False)
-
-
-def windows(side: int, limit: int, overlap: int) -> list[tuple[slice, slice]]:
-    """Cover one side of an image by windows of one size, as small as their number allows: (what to read, what to keep).
-
-    Neighbours share at least 2 * overlap pixels and each keeps up to the middle of that. No window is longer than
-    `limit`, which must be above 2 * overlap.
-    """
-    if side <= limit:
-        return [(slice(0, side), slice(0, side))]
-    count = math.ceil((side - 2 * overlap) / (limit - 2 * overlap))
-    size = math.ceil((side + (count - 1) * 2 * overlap) / count)
-    starts = [i * (side - size) // (count - 1) for i in range(count)]
-    cuts = [0, *((start + size + following) // 2 for start, following in pairwise(starts)), side]
-    return [(slice(starts[i], starts[i] + size), slice(cuts[i], cuts[i + 1])) for i in range(count)]
 
 
 def enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:

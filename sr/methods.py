@@ -9,10 +9,10 @@ from PIL import Image
 
 from sr.errors import ImageError, SRError
 from sr.images import normalise
+from sr.tiles import Progress, pieces
 
 WEIGHTS = Path(__file__).parent / "weights"
-
-Progress = Callable[[int, int], None]
+RUNTIMES = ("auto", "torch", "openvino")
 
 
 class Engine(Protocol):
@@ -21,6 +21,7 @@ class Engine(Protocol):
     overlap: LR pixels around a window's kept part that it must see so that seams do not show.
     tile: longest side of a window in LR pixels that keeps its memory small.
     any_planes: takes any number of channels, alpha among them.
+    runtime: "torch" or "openvino", what computes it.
     """
 
     scale: int
@@ -28,38 +29,39 @@ class Engine(Protocol):
     tile: int
     any_planes: bool
     device: str
+    runtime: str
     precision: str
 
     def __call__(self, window: np.ndarray) -> np.ndarray: ...
 
 
-def _filter(name: str, device: str, precision: str, weights: Path | None) -> Engine:
+def _filter(name: str, device: str, precision: str, runtime: str, weights: Path | None) -> Engine:
     from sr.inference import Filter, resolve_device
 
-    if weights is not None or precision not in ("auto", "fp32"):
-        raise SRError(f"{name} is a fixed filter: it has no weights and no precision to choose")
+    if weights is not None or precision not in ("auto", "fp32") or runtime not in ("auto", "torch"):
+        raise SRError(f"{name} is a fixed filter: it has no weights, and no precision and no runtime to choose")
     return Filter(name, resolve_device("cpu" if device == "auto" else device))
 
 
-def _network(name: str, device: str, precision: str, weights: Path | None) -> Engine:
-    from sr.inference import engine, load_network, resolve_device, resolve_precision
+def _network(name: str, device: str, precision: str, runtime: str, weights: Path | None) -> Engine:
+    from sr.inference import load_network
+    from sr.runtimes import choose
 
-    place = resolve_device(device)
-    precision = resolve_precision(precision, place)
     shipped = WEIGHTS / f"{name}.safetensors"
     if weights is None and not shipped.is_file():
         raise SRError(
             f"{name} comes without weights: train them with `python train.py --config {name}`, then give the file "
             f"(--weights on the command line, weights= in sr.load)"
         )
-    return engine(load_network(weights or shipped), place, precision)
+    weights = weights or shipped
+    return choose(load_network(weights), weights, device, precision, runtime)
 
 
 class Method(NamedTuple):
-    """title: its name in the paper's tables. engine: makes its engine for (name, device, precision, weights)."""
+    """title: its name in the paper's tables. engine: makes it for (name, device, precision, runtime, weights)."""
 
     title: str
-    engine: Callable[[str, str, str, Path | None], Engine]
+    engine: Callable[[str, str, str, str, Path | None], Engine]
 
 
 METHODS: dict[str, Method] = {
@@ -83,32 +85,54 @@ def is_trained(name: str) -> bool:
 
 
 def load(
-    name: str = "srgan", *, device: str = "auto", precision: str = "auto", weights: str | Path | None = None
+    name: str = "srgan",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    runtime: str = "auto",
+    weights: str | Path | None = None,
 ) -> "Upscaler":
     """Load a method of `METHODS`.
 
     device: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
-    precision: "auto" (fp16 on CUDA, else fp32), "fp32", "bf16" or "fp16", the latter two where the device has them.
+    precision: "auto", "fp32", "bf16" or "fp16", the latter two where the device has them, or "int8" (OpenVINO). auto is
+        fp16 on CUDA and fp32 elsewhere, but int8 where OpenVINO computes a network whose int8 is as good
+        (`sr.runtimes`).
+    runtime: "auto" (OpenVINO for SRResNet's architecture on a CPU in fp32 or int8, else torch), "torch" or "openvino".
+        Torch in fp32 on a CPU is what results are measured and kept with.
     weights: a safetensors file with its model card next to it, instead of the method's own weights.
-    Raises SRError for an unknown name, a device or precision that is not there, a method that comes without weights of
-    its own, and weights that are missing, damaged or do not fit their card.
+    Warns once when auto takes torch because OpenVINO is missing, fails or computes something else.
+    Raises SRError for an unknown name, a device, precision or runtime that is not there, a method that comes without
+    weights of its own, and weights that are missing, damaged or do not fit their card.
     """
     if name not in METHODS:
         raise SRError(f"unknown method {name!r}; use one of {', '.join(METHODS)}")
-    return Upscaler(name, METHODS[name].engine(name, device, precision, None if weights is None else Path(weights)))
+    if runtime not in RUNTIMES:
+        raise SRError(f"unknown runtime {runtime!r}; use {', '.join(RUNTIMES)}")
+    given = None if weights is None else Path(weights)
+    return Upscaler(name, METHODS[name].engine(name, device, precision, runtime, given))
 
 
 class Upscaler:
     """A loaded method.
 
-    name: as in `METHODS`. scale: enlargement per side. device: where it computes. precision: "fp32", "bf16" or "fp16".
+    name: as in `METHODS`. scale: enlargement per side. device: where it computes.
     """
 
     def __init__(self, name: str, engine: Engine, tile: int | None = None):
         """tile: longest side of a window in LR pixels, instead of the engine's."""
-        self.name, self.scale, self.device, self.precision = name, engine.scale, engine.device, engine.precision
-        self._engine = engine
-        self._tile = max(engine.tile if tile is None else tile, 4 * engine.overlap)
+        self.name, self.scale, self.device = name, engine.scale, engine.device
+        self._engine, self._given_tile = engine, tile
+
+    @property
+    def runtime(self) -> str:
+        """ "torch" or "openvino". The first picture may turn OpenVINO into torch (`load`)."""
+        return self._engine.runtime
+
+    @property
+    def precision(self) -> str:
+        """ "fp32", "bf16", "fp16" or "int8". The first picture may turn int8 into fp32, as it may the runtime."""
+        return self._engine.precision
 
     def upscale(self, image: Image.Image | np.ndarray, *, progress: Progress | None = None) -> Image.Image | np.ndarray:
         """Enlarge an image; the result is of the same kind.
@@ -142,18 +166,9 @@ class Upscaler:
 
     def _pieces(self, pixels: np.ndarray, progress: Progress | None) -> Iterator[tuple[int, int, np.ndarray]]:
         """Enlarged pieces of uint8 (H, W, C) that cover the result, each with its place: (top, left, piece)."""
-        from sr.inference import windows
-
-        rows, columns = (windows(side, self._tile, self._engine.overlap) for side in pixels.shape[:2])
-        total = len(rows) * len(columns)
-        for done in range(total):
-            (seen_y, kept_y), (seen_x, kept_x) = rows[done // len(columns)], columns[done % len(columns)]
-            large = self._enlarge(pixels[seen_y, seen_x])
-            top, bottom = ((y - seen_y.start) * self.scale for y in (kept_y.start, kept_y.stop))
-            left, right = ((x - seen_x.start) * self.scale for x in (kept_x.start, kept_x.stop))
-            yield kept_y.start * self.scale, kept_x.start * self.scale, large[top:bottom, left:right]
-            if progress:
-                progress(done + 1, total)
+        overlap = self._engine.overlap
+        tile = max(self._given_tile or self._engine.tile, 4 * overlap)
+        return pieces(pixels, self._enlarge, scale=self.scale, tile=tile, overlap=overlap, progress=progress)
 
     def _enlarge(self, window: np.ndarray) -> np.ndarray:
         """uint8 (H, W, C) of grey, grey and alpha, RGB or RGBA -> the same, enlarged."""

@@ -17,8 +17,7 @@ from scipy.ndimage import correlate1d
 from skimage.metrics import structural_similarity
 
 from sr.errors import SRError
-
-PROTOCOLS = ("paper", "standard")
+from sr.protocols import PROTOCOLS
 
 # Luma of R, G, B: 16 + (weights . RGB) / divisor. Whole numbers, so that the rounding is exact.
 _LUMA = {

@@ -18,7 +18,8 @@ from demo.gallery import FOLDER, load_examples
 from demo.jobs import Jobs, JobStoppedError
 from demo.work import MAX_COMPARE_PIXELS, MAX_UPSCALE_PIXELS, MORE, compare, upscale
 from sr.errors import ImageError
-from sr.metrics import PROTOCOLS, psnr, ssim
+from sr.metrics import psnr, ssim
+from sr.protocols import PROTOCOLS
 from sr.resize import imresize
 
 

@@ -12,11 +12,12 @@ from torch.nn.modules.module import register_module_forward_hook
 
 import sr
 from sr.errors import ImageError, SRError
-from sr.inference import Network, resolve_device, resolve_precision, windows
+from sr.inference import Network, resolve_device, resolve_precision
 from sr.methods import METHODS, Upscaler, load
 from sr.models import SRResNet
 from sr.paper import ORDER
 from sr.resize import imresize
+from sr.tiles import windows
 
 CPU = torch.device("cpu")
 
@@ -132,7 +133,7 @@ def test_memory_does_not_grow_with_the_image(name):
         sizes.append(window.size)
         return engine(window)
 
-    for key in ("scale", "overlap", "any_planes", "device", "precision"):
+    for key in ("scale", "overlap", "any_planes", "device", "runtime", "precision"):
         setattr(watched, key, getattr(engine, key))
     elements = []
     hook = register_module_forward_hook(lambda module, inputs, output: elements.append(output.numel()))
@@ -339,11 +340,16 @@ def test_unusable_weights_are_named(tmp_path, case):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"name": "esrgan"}, "'esrgan'; use one of nearest, bicubic, srcnn, drcn, espcn, srresnet, srgan"),
+        ({"name": "esrgan"}, "'esrgan'; use one of nearest, bicubic, srcnn, .*srresnet, .*srgan"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"device": "meta"}, "unknown device 'meta'"),
         ({"device": "cuda:99"}, "cuda:99 is not there"),
-        ({"device": "cpu", "precision": "int4"}, "unknown precision 'int4'"),
+        ({"device": "cpu", "precision": "int4"}, "unknown precision 'int4'.*int8"),
+        ({"runtime": "tensorrt"}, "unknown runtime 'tensorrt'; use auto, torch, openvino"),
+        ({"name": "bicubic", "runtime": "openvino"}, "fixed filter"),
+        ({"runtime": "torch", "precision": "int8"}, "torch computes in no int8"),
+        ({"name": "srcnn", "runtime": "openvino"}, "SRResNet's architecture alone, not for SRCNN's; use runtime torch"),
+        ({"runtime": "openvino", "precision": "bf16", "device": "cpu"}, "bf16"),
         ({"device": "cpu", "precision": "fp16"}, "device cpu has no fast fp16"),
         ({"name": "bicubic", "precision": "bf16"}, "fixed filter"),
         ({"name": "nearest", "weights": "x.safetensors"}, "fixed filter"),

@@ -7,7 +7,8 @@ from PIL import Image
 
 from sr.errors import SRError
 from sr.evaluate import PAPER_TABLE_2
-from sr.metrics import PROTOCOLS, luma, psnr, ssim
+from sr.metrics import luma, psnr, ssim
+from sr.protocols import PROTOCOLS
 from sr.resize import imresize, nearest
 
 # Reference figures: mean PSNR in dB and mean SSIM over the set.

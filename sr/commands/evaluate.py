@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sr.errors import SRError
 from sr.methods import METHODS, WEIGHTS, is_trained
-from sr.metrics import PROTOCOLS
+from sr.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from sr.benchmark import BenchmarkSet

@@ -6,10 +6,9 @@ from typing import Any
 import pandas as pd
 
 from sr.paper import PAPER
+from sr.protocols import PROTOCOLS
 from sr.report.contents import Contents
 from sr.tables import markdown_table
-
-PROTOCOLS = ("paper", "standard")
 
 
 def means(contents: Contents) -> pd.DataFrame:

@@ -39,9 +39,14 @@ def fp32_convolution(device: torch.device) -> str:
     return "tf32" if is_tf32 else "fp32"
 
 
-def matmul_peaks(device: torch.device) -> dict[str, float]:
-    """GFLOP/s of the best of several matrix products, by precision: fp32 (without TF32), bf16, and on CUDA tf32."""
-    peaks = {"fp32": _matmul_peak(device, torch.float32), "bf16": _matmul_peak(device, torch.bfloat16)}
+def matmul_peaks(device: torch.device, bf16: bool = True) -> dict[str, float]:
+    """GFLOP/s of the best of several matrix products, by precision: fp32 (without TF32), bf16, and on CUDA tf32.
+
+    bf16: takes minutes on CPUs that lack it.
+    """
+    peaks = {"fp32": _matmul_peak(device, torch.float32)}
+    if bf16:
+        peaks["bf16"] = _matmul_peak(device, torch.bfloat16)
     if fp32_convolution(device) == "tf32":
         # The older of torch's two switches: its compiler reads this one, and they must not be mixed.
         before, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, True

@@ -1,0 +1,3 @@
+"""Names of the two protocols of measuring, which command lines need before anything is measured; see `sr.metrics`."""
+
+PROTOCOLS = ("paper", "standard")
