@@ -28,7 +28,9 @@ def load_upscalers(pictures: Iterable[Picture]) -> dict[str, Upscale]:
     """The methods that the pictures need of `sr.methods.METHODS`, by name."""
     needed = {name for picture in pictures for name in picture.methods if name not in picture.made}
     # Only fp32 on the CPU gives the same pixels on the next day.
-    return {name: load(name, device="cpu", precision="fp32").upscale for name in METHODS if name in needed}
+    return {
+        name: load(name, device="cpu", precision="fp32", runtime="torch").upscale for name in METHODS if name in needed
+    }
 
 
 def render(picture: Picture, upscalers: Mapping[str, Upscale]) -> Iterator[Rendered]:

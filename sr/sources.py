@@ -37,7 +37,7 @@ class Enlarged:
 
     def __init__(self, name: str, device: str, weights: Path | None):
         self.name, self.title = name, METHODS[name].title
-        self.upscaler = load(name, device=device, precision="fp32", weights=weights)
+        self.upscaler = load(name, device=device, precision="fp32", runtime="torch", weights=weights)
 
     def check(self, images: BenchmarkSet) -> dict[str, str]:
         return {}

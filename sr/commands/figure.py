@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.zoom < 1:
         raise SRError(f"--zoom must be at least 1, got {args.zoom}")
     images = [split_crop(text) for text in args.images]
-    upscalers = [load(name, device=args.device, precision="fp32") for name in args.methods]
+    upscalers = [load(name, device=args.device, precision="fp32", runtime="torch") for name in args.methods]
     with tqdm(total=len(images) * len(upscalers), unit="image") as bar:
         figure = draw_rows(images, upscalers, args.zoom, lambda name: bar.update())
     args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,9 @@ def write_report(book: Book, results: dict[str, Path], resources: Resources, vgg
 def _samples(weights: dict[str, Path], resources: Resources) -> Image.Image:
     """The middle of some images, evenly spread over every set: bicubic, what was trained, and the original."""
     methods, device = ("bicubic", *weights), str(resources.device)
-    upscalers = [load(name, device=device, precision="fp32", weights=weights.get(name)) for name in methods]
+    upscalers = [
+        load(name, device=device, precision="fp32", runtime="torch", weights=weights.get(name)) for name in methods
+    ]
     rows = []
     for name in resources.sets:
         images = BenchmarkSet(resources.benchmark, name).images
