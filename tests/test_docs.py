@@ -50,6 +50,7 @@ def workplace(tmp_path_factory, vgg_files) -> Path:
     shutil.copytree(
         ROOT / "results" / "training", folder / "results" / "training", ignore=shutil.ignore_patterns("*.png")
     )
+    shutil.copy(ROOT / "results" / "paper.json", folder / "results")
     shutil.copytree(ROOT / "mos_study" / "configs", folder / "mos_study" / "configs")
     return folder
 
