@@ -21,6 +21,9 @@ plates, medical or satellite pictures off a result.
 
 **JPEG damage is outside the training.** The networks only ever saw clean pictures reduced by bicubic; blocks, noise and
 sharpening halos of a compressed picture are enlarged like real detail.
+
+**Fast or exact.** Without a GPU the networks are computed in 8-bit integers, which changes a picture by about one of
+255 levels; the table says what was used, and a setting computes exactly.
 """
 
 

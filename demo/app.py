@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from secrets import token_hex
@@ -13,7 +13,17 @@ import gradio as gr
 from demo import about, page
 from demo.gallery import Example, load_examples
 from demo.jobs import Jobs, JobStoppedError
-from demo.work import MAX_COMPARE_PIXELS, MAX_FILE_MIB, MAX_UPSCALE_PIXELS, MORE, Outcome, Report, compare, upscale
+from demo.work import (
+    MAX_COMPARE_PIXELS,
+    MAX_FILE_MIB,
+    MAX_UPSCALE_PIXELS,
+    MORE,
+    Outcome,
+    Report,
+    Wishes,
+    compare,
+    upscale,
+)
 from sr.errors import SRError
 
 HOUR = 3600
@@ -21,7 +31,7 @@ CENTRE = (0.5, 0.5)
 STOPPED = page.message("Stopped. Choose an example or a photo to start again.")
 
 # Mode: what it does, the title of its tab, of its button, and a hint.
-MODES: dict[str, tuple[Callable[[Path, Path, Report, Sequence[str]], Outcome], str, str, str]] = {
+MODES: dict[str, tuple[Callable[[Path, Path, Report, Wishes], Outcome], str, str, str]] = {
     "upscale": (
         upscale,
         "Upscale",
@@ -94,11 +104,11 @@ def build_app() -> gr.Blocks:
             with gr.Column(scale=2, min_width=320):
                 with gr.Tabs():
                     inputs = {mode: _input_tab(mode, examples) for mode in MODES}
-                more = _settings()
+                settings = _settings()
             with gr.Column(scale=5, min_width=320):
                 outputs = _results()
         _explanation(examples)
-        _connect(app, inputs, more, outputs, examples, jobs)
+        _connect(app, inputs, settings, outputs, examples, jobs)
     return app
 
 
@@ -140,15 +150,23 @@ def _input_tab(mode: str, examples: list[Example]) -> tuple[gr.Image, gr.Button,
     return photo, button, stop, gallery, focus
 
 
-def _settings() -> gr.CheckboxGroup:
-    with gr.Accordion("More methods", open=False):
-        return gr.CheckboxGroup(
+def _settings() -> tuple[gr.CheckboxGroup, gr.Checkbox]:
+    with gr.Accordion("More methods, and how they are computed", open=False):
+        more = gr.CheckboxGroup(
             [(label, method) for method, label in MORE.items()],
             show_label=False,
             label="More methods",
             info="The paper's other methods and training losses, for the next picture. Each takes time of its own.",
             elem_id="more",
         )
+        exact = gr.Checkbox(
+            False,
+            label="Exact: torch in fp32",
+            info="The pixels that tables are measured on. Without it the networks take this machine's fastest way, "
+            "which differs by about one of 255 levels.",
+            elem_id="exact",
+        )
+    return more, exact
 
 
 def _results() -> list:
@@ -194,7 +212,7 @@ def _explanation(examples: list[Example]) -> None:
 def _connect(
     app: gr.Blocks,
     inputs: dict[str, tuple],
-    more: gr.CheckboxGroup,
+    settings: tuple[gr.CheckboxGroup, gr.Checkbox],
     outputs: list,
     examples: list[Example],
     jobs: Jobs,
@@ -206,7 +224,7 @@ def _connect(
         # One concurrency id for all: one picture is computed at a time, whoever asked; the others see their place.
         run = {
             "fn": _runner(mode, jobs, slider.GRADIO_CACHE),
-            "inputs": [photo, focus, left, right, more],
+            "inputs": [photo, focus, left, right, *settings],
             "outputs": outputs,
             "concurrency_limit": 1,
             "concurrency_id": "compute",
@@ -251,6 +269,7 @@ def _runner(mode: str, jobs: Jobs, cache: str) -> Callable:
         left: str,
         right: str,
         more: list[str],
+        exact: bool,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio is asked for one
     ) -> list:
@@ -265,7 +284,7 @@ def _runner(mode: str, jobs: Jobs, cache: str) -> Callable:
                 progress(share, desc=doing)
 
             try:
-                return work(Path(photo), folder, report, more)
+                return work(Path(photo), folder, report, Wishes(tuple(more), exact))
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise

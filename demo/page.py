@@ -93,7 +93,7 @@ def crops_value(outcome: Outcome, job: str, focus: tuple[float, float]) -> dict[
 
 
 def figures_value(outcome: Outcome) -> dict[str, Any]:
-    columns = ["Time"]
+    columns = ["Time", "Computed by"]
     if outcome.mode == "compare":
         columns += ["PSNR / SSIM, paper", "PSNR / SSIM, standard"]
     return {
@@ -129,7 +129,7 @@ def sides(outcome: Outcome | None = None) -> list[tuple[str, str]]:
 
 def _cells(result: Result, columns: list[str]) -> list[str]:
     quality = [f"{result.psnr[protocol]:.2f} / {result.ssim[protocol]:.4f}" for protocol in result.psnr]
-    cells = [_seconds(result), *quality]
+    cells = [_seconds(result), result.how, *quality]
     return cells + [""] * (len(columns) - len(cells))
 
 

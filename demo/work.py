@@ -24,6 +24,8 @@ METHODS = {"nearest": "Nearest neighbour", "bicubic": "Bicubic", "srresnet": "SR
 MORE = {name: method.title for name, method in ALL_METHODS.items() if name not in METHODS and is_trained(name)}
 """What visitors can add."""
 ORIGINAL = {"original": "Original"}
+FILTERS = ("nearest", "bicubic")
+RUNTIMES = {"torch": "torch", "openvino": "OpenVINO"}
 SCALE = 4
 
 MAX_UPSCALE_PIXELS = 1_000_000
@@ -42,6 +44,7 @@ class Result:
     label: str
     path: Path  # PNG
     seconds: float | None  # None for the original
+    how: str  # what computed it, for people
     psnr: dict[str, float]  # protocol -> dB; empty where there is no truth to compare with
     ssim: dict[str, float]
 
@@ -55,32 +58,43 @@ class Outcome:
     results: tuple[Result, ...]
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """more: methods out of MORE, other names are ignored. exact: in torch, fp32, the pixels that tables are made of."""
+
+    more: Sequence[str] = ()
+    exact: bool = False
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """METHODS and `more`, with their names for people, in the order of the paper's tables."""
+        names = METHODS | {name: MORE[name] for name in self.more if name in MORE}
+        return {name: names[name] for name in ALL_METHODS if name in names}
+
+
+DEFAULT = Wishes()
+
+
 @cache
-def upscaler(method: str) -> Upscaler:
-    return sr.load(method)
+def upscaler(method: str, exact: bool = False) -> Upscaler:
+    return sr.load(method, runtime="torch", precision="fp32") if exact else sr.load(method)
 
 
-def chosen(more: Sequence[str]) -> dict[str, str]:
-    """METHODS and those of MORE that are in `more`, in the order of the paper's tables. Other names are ignored."""
-    names = METHODS | {name: MORE[name] for name in more if name in MORE}
-    return {name: names[name] for name in ALL_METHODS if name in names}
-
-
-def upscale(path: Path, folder: Path, report: Report, more: Sequence[str] = ()) -> Outcome:
-    """Enlarge the picture at `path` by METHODS and `more`. The PNGs go to `folder`.
+def upscale(path: Path, folder: Path, report: Report, wishes: Wishes = DEFAULT) -> Outcome:
+    """Enlarge the picture at `path` as it is wished. The PNGs go to `folder`.
 
     Raises ImageError for a file that is no usable picture or larger than MAX_UPSCALE_PIXELS.
     """
     image = read_image(_open(path), max_pixels=MAX_UPSCALE_PIXELS)
-    methods = chosen(more)
     results = []
-    for method, label in methods.items():
-        enlarged, seconds = _timed(method, image, methods, report)
-        results.append(Result(method, label, _save(enlarged, folder, path, method), seconds, {}, {}))
-    return Outcome("upscale", path.name, image.size, upscaler("srgan").device, tuple(results))
+    for method, label in wishes.methods.items():
+        enlarged, seconds = _timed(method, image, wishes, report)
+        made = _save(enlarged, folder, path, method)
+        results.append(Result(method, label, made, seconds, how(method, wishes.exact), {}, {}))
+    return Outcome("upscale", path.name, image.size, upscaler("srgan", wishes.exact).device, tuple(results))
 
 
-def compare(path: Path, folder: Path, report: Report, more: Sequence[str] = ()) -> Outcome:
+def compare(path: Path, folder: Path, report: Report, wishes: Wishes = DEFAULT) -> Outcome:
     """Reduce the picture at `path` x4 by MATLAB's bicubic, enlarge it as `upscale` does, measure against the original.
 
     The original is cropped at the right and the bottom to a multiple of 4. The PNGs go to `folder`.
@@ -95,14 +109,15 @@ def compare(path: Path, folder: Path, report: Report, more: Sequence[str] = ()) 
             "to measure anything; use a larger picture, or Upscale"
         )
     hr, lr = hr_and_lr(whole, SCALE)
-    methods = chosen(more)
     results = []
-    for method, label in methods.items():
-        restored, seconds = _timed(method, lr, methods, report)
+    for method, label in wishes.methods.items():
+        restored, seconds = _timed(method, lr, wishes, report)
         figures = [{protocol: metric(restored, hr, protocol) for protocol in PROTOCOLS} for metric in (psnr, ssim)]
-        results.append(Result(method, label, _save(restored, folder, path, method), seconds, *figures))
-    results.append(Result("original", ORIGINAL["original"], _save(hr, folder, path, "original"), None, {}, {}))
-    return Outcome("compare", path.name, (lr.shape[1], lr.shape[0]), upscaler("srgan").device, tuple(results))
+        made = _save(restored, folder, path, method)
+        results.append(Result(method, label, made, seconds, how(method, wishes.exact), *figures))
+    results.append(Result("original", ORIGINAL["original"], _save(hr, folder, path, "original"), None, "", {}, {}))
+    size = (lr.shape[1], lr.shape[0])
+    return Outcome("compare", path.name, size, upscaler("srgan", wishes.exact).device, tuple(results))
 
 
 def _open(path: Path) -> BytesIO:
@@ -112,11 +127,18 @@ def _open(path: Path) -> BytesIO:
     return file
 
 
-def _timed(method: str, image, methods: dict[str, str], report: Report):
+def how(method: str, exact: bool) -> str:
+    """What computed a method's last picture, for people; nothing for the fixed filters."""
+    used = upscaler(method, exact)
+    return "" if method in FILTERS else f"{RUNTIMES[used.runtime]}, {used.precision}"
+
+
+def _timed(method: str, image, wishes: Wishes, report: Report):
     """The enlarged image and the seconds it took, without loading the weights."""
+    methods = wishes.methods
     index = list(methods).index(method)
     report(index / len(methods), methods[method])
-    engine = upscaler(method)
+    engine = upscaler(method, wishes.exact)
 
     def tile(done: int, total: int) -> None:
         report((index + done / total) / len(methods), f"{methods[method]}, tile {done} of {total}")

@@ -1,9 +1,9 @@
-"""python -m sr upscale|evaluate|download|figure|pack|curves|blend|export|bench ...: the library's command line."""
+"""python -m sr upscale|evaluate|download|figure|pack|curves|blend|quantize|export|bench ...: the library's command line."""
 
 import argparse
 import sys
 
-from sr.commands import bench, blend, curves, download, evaluate, export, figure, pack, upscale
+from sr.commands import bench, blend, curves, download, evaluate, export, figure, pack, quantize, upscale
 from sr.errors import SRError
 
 COMMANDS = {
@@ -14,6 +14,7 @@ COMMANDS = {
     "pack": pack,
     "curves": curves,
     "blend": blend,
+    "quantize": quantize,
     "export": export,
     "bench": bench,
 }

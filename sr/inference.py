@@ -158,8 +158,9 @@ def load_network(weights: Path) -> nn.Module:
     try:
         architecture = dict(json.loads(card_path.read_bytes())["architecture"])
         kind = ARCHITECTURES[architecture.pop("name")]
-        # On the meta device nothing is initialised: no time, and no draw from the caller's random numbers.
-        with torch.device("meta"):
+        # The initial weights must not be drawn from the caller's random numbers. (On the meta device there would be
+        # none, but random numbers there import torch's compiler, which takes 2 s.)
+        with torch.random.fork_rng(devices=[]):
             net = kind(**architecture)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise SRError(f"{card_path} describes no known architecture ({', '.join(ARCHITECTURES)}): {error!r}") from error

@@ -5,6 +5,7 @@ from functools import partial
 from io import StringIO
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -14,11 +15,13 @@ from sr.checkpoint import save_weights
 from sr.config import load_config
 from sr.data import ImageStore
 from sr.errors import SRError
+from sr.methods import WEIGHTS
 from sr.models import SRResNet
 from sr.packing import write_pack
-from sr.speed import machine
+from sr.speed import infer, machine
 from sr.speed.plain import PlainLoop
 from sr.speed.train import OurLoop, Setting, count_flops, measure
+from tests.networks import save_with_int8
 
 CPU = torch.device("cpu")
 TINY = {"num_blocks": 1, "channels": 8, "discriminator_channels": 4, "crop_size": 32, "batch_size": 2}
@@ -137,3 +140,91 @@ def test_what_is_missing_is_said_before_the_measurement(photos, tmp_path, monkey
         measure([photos], CPU, 1, overrides=TINY | {"batch_size": 8})
     with pytest.raises(SRError, match="VGG weights.*absent"):
         measure([photos], CPU, 1, tmp_path / "absent.pth", overrides=TINY)
+
+
+def save_onnx(file) -> None:
+    """A convolution and a pixel shuffle x4."""
+    sides = [[1, 3, "height", "width"], [1, 3, "higher", "wider"]]
+    lr, sr = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in zip(("lr", "sr"), sides, strict=True)
+    )
+    kernel = onnx.numpy_helper.from_array(np.full((48, 3, 1, 1), 1 / 3, np.float32), "kernel")
+    nodes = [
+        onnx.helper.make_node("Conv", ["lr", "kernel"], ["cells"]),
+        onnx.helper.make_node("DepthToSpace", ["cells"], ["sr"], blocksize=4),
+    ]
+    graph = onnx.helper.make_graph(nodes, "grey", [lr], [sr], [kernel])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), file)
+
+
+@pytest.fixture(scope="module")
+def inferred(tmp_path_factory):
+    """What `bench infer` writes and prints, of a network and pictures that take no time."""
+    folder = tmp_path_factory.mktemp("infer")
+    weights, model, file = folder / "small.safetensors", folder / "small.onnx", folder / "new" / "infer.json"
+    save_with_int8(weights)
+    save_onnx(model)
+    printed = StringIO()
+    cold = infer._start_cold
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(infer, "measure", partial(infer.measure, weights=weights))
+        patch.setattr(infer, "PICTURE", (20, 24))
+        patch.setattr(machine, "SIZES", {"cpu": (256,)})
+        # Starting Python takes seconds.
+        known = {"cold_start_s": 1.0, "peak_memory_mib": 2.0}
+        patch.setattr(infer, "_start_cold", lambda setting: cold(setting) if "int8" in setting.name else known)
+        arguments = ["--onnx", str(model), "--seconds", "0.2", "--threads", "1", "--json", str(file)]
+        assert main(["bench", "infer", "--method", "srresnet", *arguments]) == 0
+    return json.loads(file.read_text()), printed.getvalue(), f"onnx:{model}"
+
+
+def test_every_runtime_is_timed(inferred):
+    report, printed, model = inferred
+    assert list(report["runs"]) == ["naive", "torch-fp32", "openvino-fp32", "openvino-int8", model]
+    assert report["left_out"] == {}
+    for name, run in report["runs"].items():
+        rate = run["lr_pixels_per_s"]
+        assert min(run["turns"]) <= rate <= max(run["turns"])
+        assert run["gflops"] == pytest.approx(rate * report["flops_per_lr_pixel"] / 1e9)
+        assert run["share_of_peak"] == pytest.approx(run["gflops"] / report["matmul_gflops"]["fp32"])
+        assert report["ratios"][name] == pytest.approx(rate / report["runs"]["naive"]["lr_pixels_per_s"])
+        assert f"| {name} | {rate:.0f} (" in printed
+    started = report["runs"]["openvino-int8"]
+    assert started["cold_start_s"] > 0.1
+    assert started["peak_memory_mib"] is None or started["peak_memory_mib"] > 100
+    assert report["machine"]["device"].startswith("cpu")
+    assert report["command"] in printed
+
+
+def test_an_lr_pixel_of_the_shipped_network_takes_4_4_mflop():
+    assert infer.count_flops(WEIGHTS / "srresnet.safetensors") == pytest.approx(4.44e6, rel=0.01)
+
+
+def test_all_runs_make_the_same_picture(tmp_path):
+    save_with_int8(tmp_path / "small.safetensors")
+    picture = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    results = {
+        name: infer.Setting(name, str(tmp_path / "small.safetensors"), torch.get_num_threads()).build()(picture)
+        for name in ("naive", *infer.OURS)
+    }
+    for name, result in results.items():
+        differences = np.abs(result.astype(int) - results["naive"])
+        assert differences.mean() < 3 if name == "openvino-int8" else differences.max() <= 1
+
+
+def test_what_cannot_be_inferred(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(machine, "SIZES", {"cpu": (64,)})
+    (tmp_path / "no.onnx").write_bytes(b"no model")
+    cases = [
+        (["--method", "esrgan"], "unknown method 'esrgan'"),
+        (["--method", "bicubic"], "bicubic is a fixed filter"),
+        (["--method", "srcnn"], "srcnn is not of SRResNet's architecture"),
+        (["--onnx", str(tmp_path / "absent.onnx")], "no ONNX file .*absent.onnx"),
+        (["--onnx", str(tmp_path / "no.onnx")], "cannot read .*no.onnx"),
+        (["--seconds", "0"], "--seconds must be above 0"),
+    ]
+    for arguments, message in cases:
+        assert main(["bench", "infer", *arguments, "--json", str(tmp_path / "infer.json")]) == 2
+        assert re.search(message, capsys.readouterr().err), message
+    assert not (tmp_path / "infer.json").exists()

@@ -16,7 +16,7 @@ from demo import about, page
 from demo.app import build_app
 from demo.gallery import FOLDER, load_examples
 from demo.jobs import Jobs, JobStoppedError
-from demo.work import MAX_COMPARE_PIXELS, MAX_UPSCALE_PIXELS, MORE, compare, upscale
+from demo.work import MAX_COMPARE_PIXELS, MAX_UPSCALE_PIXELS, MORE, RUNTIMES, Wishes, compare, upscale
 from sr.errors import ImageError
 from sr.metrics import psnr, ssim
 from sr.protocols import PROTOCOLS
@@ -74,12 +74,25 @@ def test_compare_crops_reduces_restores_and_measures(tmp_path):
 
 def test_more_methods_on_request_in_the_papers_order(tmp_path):
     source = picture(tmp_path / "photo.png", 24, 24)
-    outcome = compare(source, tmp_path, ignore, ["espcn", "srcnn", "unheard-of"])
+    outcome = compare(source, tmp_path, ignore, Wishes(("espcn", "srcnn", "unheard-of")))
     named = [(result.method, result.label) for result in outcome.results]
     expected = [("nearest", "Nearest neighbour"), ("bicubic", "Bicubic"), ("srcnn", "SRCNN"), ("espcn", "ESPCN")]
     assert named == [*expected, ("srresnet", "SRResNet"), ("srgan", "SRGAN"), ("original", "Original")]
     assert page.sides(outcome) == [(label, method) for method, label in named]
     assert "drcn" not in MORE  # it comes without weights
+
+
+def test_exact_pictures_are_those_of_the_tables_and_said_to_be(tmp_path):
+    source = picture(tmp_path / "photo.png")
+    results = {result.method: result for result in upscale(source, tmp_path, ignore, Wishes(exact=True)).results}
+    expected = sr.load("srgan", runtime="torch", precision="fp32").upscale(Image.open(source))
+    np.testing.assert_array_equal(np.array(Image.open(results["srgan"].path)), np.array(expected))
+    assert results["srgan"].how == "torch, fp32"
+    assert results["bicubic"].how == ""
+    usual = sr.load("srgan")
+    usual.upscale(Image.open(source))
+    (srgan,) = (result for result in upscale(source, tmp_path, ignore).results if result.method == "srgan")
+    assert srgan.how == f"{RUNTIMES[usual.runtime]}, {usual.precision}"
 
 
 @pytest.mark.parametrize(("mode", "suffix"), [("CMYK", "jpg"), ("L", "png"), ("P", "gif"), ("RGBA", "png")])

@@ -1,5 +1,6 @@
 """OpenVINO beside torch: the same picture, int8, and what happens where it cannot be had."""
 
+import argparse
 import json
 import re
 import sys
@@ -10,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
-import sr.quantize as quantize
+from sr import quantize
 from sr.benchmark import BenchmarkSet
+from sr.commands import quantize as command
 from sr.errors import SRError
 from sr.methods import WEIGHTS, Upscaler, load
 from sr.models import SRResNet
 from sr.runtimes import checked, int8
 from sr.runtimes.openvino import OpenVINONetwork
-from tests.test_inference import difference, picture, small_net
+from tests.networks import difference, picture, save_weights, save_with_int8, small_net
 
 SHIPPED = [
     path
@@ -30,13 +31,8 @@ SHIPPED = [
 
 @pytest.fixture
 def weights(tmp_path):
-    """A small network's file, with settings for int8 that name no loss."""
-    net = small_net()
     file = tmp_path / "small.safetensors"
-    save_file(net.state_dict(), file)
-    file.with_suffix(".json").write_text(json.dumps({"architecture": {"name": "SRResNet", **net.config()}}))
-    ranges = quantize.calibrate(net, [picture(40, 40)])
-    int8.write(int8.Int8(int8.digest(file), ranges, {"crops": 0.0}, "a test"), file)
+    save_with_int8(file)
     return file
 
 
@@ -94,7 +90,7 @@ def test_auto_takes_good_int8_and_no_other(weights, monkeypatch):
 
 def test_settings_of_other_weights_are_not_used(weights, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    save_file({key: value * 1.5 for key, value in small_net().state_dict().items()}, weights)
+    save_weights(weights, small_net(num_blocks=1))
     with pytest.raises(SRError, match=r"small.int8.json was made for other weights.*python -m sr quantize"):
         cpu(precision="int8", weights=weights)
     with pytest.warns(RuntimeWarning, match="int8 is not used.*other weights"):
@@ -153,7 +149,7 @@ def test_auto_falls_back_to_torch_and_says_so_once(weights, monkeypatch, fault):
 
 
 def test_progress_stops_the_work_between_tiles(weights):
-    class Cancelled(Exception):
+    class CancelledError(Exception):
         pass
 
     seen = []
@@ -161,10 +157,10 @@ def test_progress_stops_the_work_between_tiles(weights):
     def progress(done, total):
         seen.append((done, total))
         if done == 2:
-            raise Cancelled
+            raise CancelledError
 
     engine = cpu(runtime="openvino", precision="fp32", weights=weights)._engine
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         Upscaler("small", engine, tile=48).upscale(picture(120, 60), progress=progress)
     assert [done for done, _ in seen] == [1, 2]
     assert seen[0][1] > 2
@@ -200,7 +196,7 @@ def test_shipped_int8_differs_little(method):
     exact, fast = (load(method, device="cpu", precision=precision).upscale(image) for precision in ("fp32", "int8"))
     differences = fast.astype(int) - exact
     assert 0 < np.sqrt(np.mean(differences**2)) < 1.5
-    assert np.abs(differences.mean((0, 1))).max() < 0.5
+    assert np.abs(differences.mean((0, 1))).max() < 1
 
 
 @pytest.fixture
@@ -235,11 +231,11 @@ def test_quantising_orders_the_convolutions_by_what_they_cost(weights, photos, b
 
 
 def test_the_command_writes_settings_and_a_report(weights, photos, small_quantisation, tmp_path, capsys):
-    from sr.__main__ import main
-
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
     int8.path_beside(weights).unlink()
     out = tmp_path / "results" / "quantization"
-    assert main(["quantize", "--data", str(photos), "--weights", str(weights), "-o", str(out)]) == 0
+    assert command.run(parser.parse_args(["--data", str(photos), "--weights", str(weights), "-o", str(out)])) == 0
     assert "small.int8.json" in capsys.readouterr().out
     assert int8.read(weights).psnr_lost.keys() == {"crops"}
     table = out.with_suffix(".csv").read_text().splitlines()

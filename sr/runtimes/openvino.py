@@ -10,9 +10,9 @@ from sr.inference import overlap_for
 from sr.models import SRResNet
 from sr.runtimes.graph import Ranges, build
 
-# Longest side of a window in LR pixels. fp32 takes 6 KB a pixel and int8 2 KB: 0.9 and 0.5 GB for a square. A pixel's time
-# does not depend on it (the same from 64 to 256 within 5 %), but what neighbours share is computed twice.
-TILES = {"fp32": 384, "int8": 512}
+# Longest side of a window in LR pixels. fp32 takes 6 KB a pixel and int8 2 KB: 0.9 and 0.8 GB for a square. A pixel's
+# time does not depend on it (from 64 to 256 the same within 5 %), but what neighbours share is computed twice.
+TILES = {"fp32": 384, "int8": 640}
 
 
 class OpenVINONetwork:
@@ -27,7 +27,9 @@ class OpenVINONetwork:
 
     def __init__(self, net: SRResNet, ranges: Ranges | None = None):
         self.precision = "fp32" if ranges is None else "int8"
-        self.scale, self.overlap, self.tile = net.scale, overlap_for(net.receptive_radius), TILES[self.precision]
+        self.scale, self.tile = net.scale, TILES[self.precision]
+        # In int8 a small difference can become one of a level, so that windows must see all that matters at all.
+        self.overlap = overlap_for(net.receptive_radius) if ranges is None else net.receptive_radius
         settings = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",

@@ -202,6 +202,8 @@ def measure(
     if not isinstance(net, SRResNet):
         raise SRError(f"{method} is not of SRResNet's architecture; use srresnet, srgan or another of them")
     threads = threads or torch.get_num_threads()
+    for file in onnx:
+        Setting(f"{ONNX}{file}", str(weights), threads).build()(_picture())  # what is wrong with it is said now
     peaks = matmul_peaks(torch.device("cpu"), bf16=False)
     names = ["naive", *OURS, *(f"{ONNX}{file}" for file in onnx)]
     watches, left_out = [], {}
