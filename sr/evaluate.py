@@ -2,14 +2,17 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
-from sr.benchmark import BenchmarkSet
+from sr.benchmark import BenchmarkImage, BenchmarkSet
 from sr.errors import SRError
 from sr.files import write_atomically
 from sr.images import read_rgb_array
@@ -102,29 +105,69 @@ def measure(
         means are over the images of the set. PSNR is math.inf where the lumas are equal.
     """
     results = {p: {b.name: {s.name: {"images": {}} for s in sources} for b in sets} for p in protocols}
-    with tqdm(total=len(sources) * sum(map(len, sets)), unit="image", disable=not progress) as bar:
-        for images in sets:
-            bar.set_description(images.name)
-            for image in images:
-                lr, hr = read_rgb_array(image.lr), read_rgb_array(image.hr)
-                prepared = {one.key: one(hr) for one in measures}
-                for source in sources:
-                    sr = source.picture(images.name, image, lr, hr)
-                    figures = {key: distance(sr) for key, distance in prepared.items()}
+    jobs = [(images.name, image) for images in sets for image in images]
+
+    def work(job: tuple[str, BenchmarkImage]) -> dict[str, tuple[np.ndarray, dict[str, dict[str, float]]]]:
+        return _measure_image(*job, sources, protocols, measures)
+
+    with (
+        tqdm(total=len(sources) * len(jobs), unit="image", disable=not progress) as bar,
+        _one_thread_an_image() as threads,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        # A few images ahead, so that pictures do not pile up.
+        for batch in _batches(jobs, 2 * threads):
+            for (name, image), measured in zip(batch, pool.map(work, batch), strict=True):
+                bar.set_description(name)
+                for method, (picture, figures) in measured.items():
                     for protocol in protocols:
-                        results[protocol][images.name][source.name]["images"][image.name] = {
-                            "psnr": psnr(sr, hr, protocol),
-                            "ssim": ssim(sr, hr, protocol),
-                            **figures,
-                        }
+                        results[protocol][name][method]["images"][image.name] = figures[protocol]
                     if show:
-                        show(images.name, image.name, source.name, sr)
+                        show(name, image.name, method, picture)
                     bar.update()
     for of_protocol in results.values():
         for of_set in of_protocol.values():
             for method, cell in of_set.items():
                 of_set[method] = {**_means(list(cell["images"].values())), **cell}
     return results
+
+
+def _measure_image(
+    set_name: str,
+    image: BenchmarkImage,
+    sources: Sequence[Source],
+    protocols: Sequence[str],
+    measures: Sequence[Measure],
+) -> dict[str, tuple[np.ndarray, dict[str, dict[str, float]]]]:
+    """Method -> its picture, and its figures by protocol."""
+    lr, hr = read_rgb_array(image.lr), read_rgb_array(image.hr)
+    prepared = {one.key: one(hr) for one in measures}
+    measured = {}
+    for source in sources:
+        sr = source.picture(set_name, image, lr, hr)
+        shared = {key: distance(sr) for key, distance in prepared.items()}
+        figures = {p: {"psnr": psnr(sr, hr, p), "ssim": ssim(sr, hr, p), **shared} for p in protocols}
+        measured[source.name] = (sr, figures)
+    return measured
+
+
+def _batches(jobs: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (jobs[start : start + size] for start in range(0, len(jobs), size))
+
+
+@contextmanager
+def _one_thread_an_image() -> Iterator[int]:
+    """How many images to work on at once: as many as torch may take threads, which meanwhile takes one for each.
+
+    That is faster than all threads on one image, as much is done in one thread anyway, and it does not suffer from
+    other programs. Besides, figures do not depend on the number of threads.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _means(figures: list[dict[str, float]]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Measures of a picture besides PSNR and SSIM: of the whole image in RGB, equal in all protocols, lower is better."""
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -61,7 +62,7 @@ class LPIPS:
         except OSError as error:
             raise SRError(f"AlexNet's weights could not be downloaded ({error})") from error
         self.description = f"AlexNet, torchmetrics {torchmetrics.__version__}"
-        self._device = device
+        self._device, self._lock = device, Lock()
 
     def __call__(self, hr: np.ndarray) -> Callable[[np.ndarray], float]:
         original = _to_tensor(hr, self._device)
@@ -69,8 +70,9 @@ class LPIPS:
 
     @torch.inference_mode()
     def _distance(self, picture: Tensor, original: Tensor) -> float:
-        distance = float(self._metric(picture, original))
-        self._metric.reset()
+        with self._lock:  # it keeps a sum, and images are measured in several threads
+            distance = float(self._metric(picture, original))
+            self._metric.reset()
         return distance
 
 
