@@ -23,7 +23,7 @@ plates, medical or satellite pictures off a result.
 sharpening halos of a compressed picture are enlarged like real detail.
 
 **Fast or exact.** Without a GPU the networks are computed in 8-bit integers, which changes a picture by about one of
-255 levels; the table says what was used, and a setting computes exactly.
+255 levels; the page says what was used, and a setting computes exactly.
 """
 
 

@@ -93,7 +93,7 @@ def crops_value(outcome: Outcome, job: str, focus: tuple[float, float]) -> dict[
 
 
 def figures_value(outcome: Outcome) -> dict[str, Any]:
-    columns = ["Time", "Computed by"]
+    columns = ["Time"]
     if outcome.mode == "compare":
         columns += ["PSNR / SSIM, paper", "PSNR / SSIM, standard"]
     return {
@@ -113,7 +113,16 @@ def summary(outcome: Outcome) -> str:
         text = f"{name}, {large} pixels, was reduced to {small} and restored"
     else:
         text = f"{name}, {small} pixels, was enlarged to {large}"
-    return message(f"{text} in {seconds:.1f} s on {escape(outcome.device)}.")
+    return message(f"{text} in {seconds:.1f} s on {escape(outcome.device)}. {escape(computed_by(outcome))}")
+
+
+def computed_by(outcome: Outcome) -> str:
+    """One sentence: what computed which networks' pictures, and in what precision."""
+    labels: dict[str, list[str]] = {}
+    for result in outcome.results:
+        if result.how:
+            labels.setdefault(result.how, []).append(result.label)
+    return "Computed by " + "; by ".join(f"{how}: {', '.join(names)}" for how, names in labels.items()) + "."
 
 
 def message(html: str, *, alert: bool = False) -> str:
@@ -129,7 +138,7 @@ def sides(outcome: Outcome | None = None) -> list[tuple[str, str]]:
 
 def _cells(result: Result, columns: list[str]) -> list[str]:
     quality = [f"{result.psnr[protocol]:.2f} / {result.ssim[protocol]:.4f}" for protocol in result.psnr]
-    cells = [_seconds(result), result.how, *quality]
+    cells = [_seconds(result), *quality]
     return cells + [""] * (len(columns) - len(cells))
 
 

@@ -130,7 +130,7 @@ def _open(path: Path) -> BytesIO:
 def how(method: str, exact: bool) -> str:
     """What computed a method's last picture, for people; nothing for the fixed filters."""
     used = upscaler(method, exact)
-    return "" if method in FILTERS else f"{RUNTIMES[used.runtime]}, {used.precision}"
+    return "" if method in FILTERS else f"{RUNTIMES[used.runtime]} in {used.precision}"
 
 
 def _timed(method: str, image, wishes: Wishes, report: Report):

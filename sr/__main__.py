@@ -1,4 +1,4 @@
-"""python -m sr upscale|evaluate|download|figure|pack|curves|blend|quantize|export|bench ...: the library's command line."""
+"""python -m sr upscale, evaluate, download, pack, export ...: the library's command line."""
 
 import argparse
 import sys

@@ -59,7 +59,7 @@ class BenchmarkSet:
         return iter(self.images)
 
 
-def shorten(problems: Iterable[str], shown: int = 5) -> str:
+def shorten(problems: Iterable[str], shown: int = 20) -> str:
     """The first of many, and how many more there are."""
     problems = list(problems)
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""

@@ -87,12 +87,14 @@ def test_exact_pictures_are_those_of_the_tables_and_said_to_be(tmp_path):
     results = {result.method: result for result in upscale(source, tmp_path, ignore, Wishes(exact=True)).results}
     expected = sr.load("srgan", runtime="torch", precision="fp32").upscale(Image.open(source))
     np.testing.assert_array_equal(np.array(Image.open(results["srgan"].path)), np.array(expected))
-    assert results["srgan"].how == "torch, fp32"
+    assert results["srgan"].how == "torch in fp32"
     assert results["bicubic"].how == ""
+    said = page.summary(upscale(source, tmp_path, ignore, Wishes(("espcn",), exact=True)))
+    assert "Computed by torch in fp32: ESPCN, SRResNet, SRGAN." in said
     usual = sr.load("srgan")
     usual.upscale(Image.open(source))
     (srgan,) = (result for result in upscale(source, tmp_path, ignore).results if result.method == "srgan")
-    assert srgan.how == f"{RUNTIMES[usual.runtime]}, {usual.precision}"
+    assert srgan.how == f"{RUNTIMES[usual.runtime]} in {usual.precision}"
 
 
 @pytest.mark.parametrize(("mode", "suffix"), [("CMYK", "jpg"), ("L", "png"), ("P", "gif"), ("RGBA", "png")])
