@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from sr.errors import SRError
-from sr.evaluate import PAPER_TABLE_2
 from sr.metrics import luma, psnr, ssim
+from sr.paper import TABLE_2
 from sr.protocols import PROTOCOLS
 from sr.resize import imresize, nearest
 
@@ -52,7 +52,7 @@ def test_bicubic_and_nearest_have_the_measured_figures(sr_data, method, name):
         assert mean_psnr == pytest.approx(expected_psnr, abs=0.005), protocol
         assert mean_ssim == pytest.approx(expected_ssim, abs=0.0005), protocol
         if protocol == "paper":
-            published_psnr, published_ssim = PAPER_TABLE_2[method][name]
+            published_psnr, published_ssim = TABLE_2[method][name]
             assert mean_psnr == pytest.approx(published_psnr, abs=0.02)
             assert mean_ssim == pytest.approx(published_ssim, abs=0.0015)
 

@@ -13,17 +13,12 @@ from PIL import Image
 from mos_study.figures import FIGURES, FigureData, draw_figures, plot_power
 from mos_study.paper import PAPER_MOS, label
 from sr.errors import SRError
-from sr.evaluate import PAPER_TABLE_2
+from sr.paper import PAPER
 
 IMAGES = {"Set5": 5, "Set14": 14, "BSD100": 100}
 NAMES = ["score_distributions", "mos", "ranks", "images", "raters", "objective", "pairs"]
-PAPER_TABLE_1 = {  # PSNR in dB and SSIM of the methods that Table 2 has not
-    "srresnet-vgg22": {"Set5": (30.51, 0.8803), "Set14": (27.19, 0.7807)},
-    "srgan-mse": {"Set5": (30.64, 0.8701), "Set14": (26.92, 0.7611)},
-    "srgan-vgg22": {"Set5": (29.84, 0.8468), "Set14": (26.44, 0.7518)},
-}
 OBJECTIVE = pd.DataFrame(
-    [(d, method, *values) for method, of in (PAPER_TABLE_1 | PAPER_TABLE_2).items() for d, values in of.items()],
+    [(d, method, *values) for method, of in PAPER.items() for d, values in of.items()],
     columns=["dataset", "method", "psnr", "ssim"],
 )
 PAIR_COLUMNS = ["dataset", "a", "b", "unit", "n", "p_holm", "effect"]
