@@ -1,6 +1,10 @@
 """`upscale --engine ray` on a cluster of this machine with two CPUs."""
 
+import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,24 +12,26 @@ from PIL import Image
 
 from sr.__main__ import main
 
+ROOT = Path(__file__).parents[1]
 
-@pytest.fixture(scope="module")
-def cluster():
-    ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "ray[data]"')
-    pytest.importorskip("ray.data", reason='Ray Data is not installed: pip install "ray[data]"')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-        yield
-        ray.shutdown()
+# Ray ends the process that drives it when its cluster dies: it gets one of its own.
+DRIVER = """
+import json, sys
+import ray
+from sr.__main__ import main
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+print(json.dumps([main(command) for command in json.loads(sys.argv[1])]))
+"""
+ENGINE = ["--engine", "ray", "--method", "nearest"]
 
 
 def upscale(*arguments) -> int:
-    return main(["upscale", *map(str, arguments), "--engine", "ray", "--method", "nearest"])
+    return main(["upscale", *map(str, arguments), *ENGINE])
 
 
-def test_a_folder_on_a_cluster(cluster, tmp_path, monkeypatch, capsys):
+def test_a_folder_on_a_cluster(tmp_path):
     """Subfolders, a broken file, what is there already, the address of a folder, and a path of this process."""
+    pytest.importorskip("ray.data", reason='Ray Data is not installed: pip install "ray[data]"')
     for i, name in enumerate(("a", "b", "x/c", "done")):
         path = tmp_path / "in" / f"{name}.png"
         path.parent.mkdir(exist_ok=True, parents=True)
@@ -34,13 +40,23 @@ def test_a_folder_on_a_cluster(cluster, tmp_path, monkeypatch, capsys):
     (tmp_path / "in" / "out").mkdir()
     (tmp_path / "in" / "out" / "done_x4.png").write_bytes(b"old")
     Image.new("RGB", (5, 4), (3, 0, 0)).save(tmp_path / "more.png")
-    monkeypatch.chdir(tmp_path)
-    command = ["more.png", (tmp_path / "in").as_uri(), "-o", (tmp_path / "in" / "out").as_uri(), "--suffix", "_x4"]
-    assert upscale(*command) == 2
-    assert "1 of 6 results" in capsys.readouterr().err
-    assert upscale(*command, "--skip-existing", "--actors", "1") == 1
-    out, error = capsys.readouterr()
-    assert sorted(out.splitlines()) == [f"{command[-3]}/{name}_x4.png" for name in ("a", "b", "more", "x/c")]
+    places = ["more.png", (tmp_path / "in").as_uri(), "-o", (tmp_path / "in" / "out").as_uri()]
+    command = ["upscale", *places, "--suffix", "_x4", *ENGINE]
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, json.dumps([command, [*command, "--skip-existing", "--actors", "1"]])],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *out, codes = done.stdout.splitlines()
+    assert json.loads(codes) == [2, 1]
+    error = done.stderr
+    assert "1 of 6 results" in error
+    assert sorted(out) == [f"{places[-1]}/{name}_x4.png" for name in ("a", "b", "more", "x/c")]
     assert "broken.png is not an image" in error
     assert "1 of 5 images could not be enlarged" in error
     for i, name in enumerate(("a", "b", "x/c", "more")):
