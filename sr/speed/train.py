@@ -142,7 +142,8 @@ class Stopwatch:
             "patches_per_s": rate,
             "turns": self._rates,
             "tflops": tflops,
-            "share_of_peak": tflops * 1e3 / peaks[precision],
+            # Without instructions for bf16, convolutions in it are computed in fp32.
+            "share_of_peak": tflops * 1e3 / max(peaks[precision], peaks["fp32"]),
             "bytes_to_device_per_patch": self._bytes / (self._steps * batch_size),
             "data_wait": self._waited / self._seconds,
             "batch_size": batch_size,
