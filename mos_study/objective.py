@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mos_study.config import HR
 from sr.errors import SRError
 
 COLUMNS = ("dataset", "method", "image", "psnr", "ssim")
@@ -15,7 +16,8 @@ def read_objective(files: Sequence[Path]) -> pd.DataFrame:
     """The figures in files of `sr evaluate --json`, together.
 
     Returns:
-        dataset, method, image, psnr (dB), ssim: a row per image, and one with the image "" that is the set's mean.
+        dataset, method, image, psnr (dB), ssim: a row per image, and one with the image "" that is the set's mean;
+        none for the originals.
 
     Raises:
         SRError: a file that is none of these, files of different protocols, or a method measured in two of them.
@@ -32,6 +34,8 @@ def read_objective(files: Sequence[Path]) -> pd.DataFrame:
                 )
             for dataset, methods in document["results"].items():
                 for method, means in methods.items():
+                    if method == HR:  # the originals have no error to measure
+                        continue
                     other = origin.setdefault((dataset, method), file)
                     if other is not file:
                         raise SRError(f"{other} and {file} both measure {method} on {dataset}: give one of them")
