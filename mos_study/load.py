@@ -35,7 +35,7 @@ from mos_study.records import CALIBRATION_DATASET, StimulusRow
 from mos_study.store import Store
 from mos_study.visitor import Visitor
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.files import write_text
 
 SIZE = (320, 240)  # of noise: 230 kB as PNG, as much as a photo of BSD100
 PICTURES = 40  # different files; stimuli share them
@@ -243,7 +243,7 @@ def _free_port() -> int:
 def _add_to(file: Path, name: str, result: dict[str, Any]) -> None:
     runs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     text = json.dumps({**runs, name: result}, indent=2) + "\n"
-    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(file, text)
 
 
 if __name__ == "__main__":

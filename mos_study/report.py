@@ -16,7 +16,7 @@ import numpy as np
 from mos_study.records import SIMULATED
 from mos_study.report_formats import Table, as_csv, as_latex, as_markdown, marked
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.files import write_text
 
 ROWS_IN_MARKDOWN = 250  # a longer table is in its CSV file alone
 
@@ -102,7 +102,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Unrounded; what is no number is null. Raises SRError where the file cannot be written."""
     text = json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_text(path, text)
     except OSError as error:
         raise SRError(f"{path} cannot be written ({error.strerror})") from error
 

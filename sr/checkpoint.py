@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.files import write_atomically, write_text
 from sr.randomness import random_state
 
 
@@ -56,7 +56,7 @@ def save_weights(folder: Path, name: str, state: dict[str, Tensor], card: dict[s
     path = folder / f"{name}.safetensors"
     write_atomically(path, lambda temporary: temporary.write_bytes(save(half)))
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path.with_suffix(".json"), text)
     return path
 
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sr.archives import extract
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.files import write_text
 from sr.homes import HOMES, MAX_IMAGE_BYTES, Archive, Home, file_checksum
 from sr.transfer import PATIENCE, Patience, TransferError, fetch, is_url
 
@@ -142,7 +142,7 @@ class _Job:
         if others:
             self.checksums |= others
             text = json.dumps({file: self.checksums[file] for file in self.checksums}, indent=0)
-            write_atomically(self.record, lambda path: path.write_text(text))
+            write_text(self.record, text)
 
     def _fetch(self, source: str, target: Path, accept, progress=lambda done, total: None) -> Path:
         archive, faults = self.home.archive, []

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sr.benchmark import BenchmarkImage, BenchmarkSet
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.files import write_text
 from sr.images import read_rgb_array
 from sr.measures import Measure
 from sr.metrics import psnr, ssim
@@ -212,7 +212,7 @@ def write_json(path: Path, document: Mapping) -> None:
     """
     text = json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        write_atomically(Path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_text(Path(path), text)
     except OSError as error:
         raise SRError(f"cannot write {path}: {error.strerror}") from error
 

@@ -1,6 +1,5 @@
 """Write a network as a file for other programs: ONNX, OpenVINO IR or torch.export, checked before it is there."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,6 +14,7 @@ import sr
 from sr.errors import SRError
 from sr.export_formats import FORMATS, Format, Run, check_packages
 from sr.exportable import Enlarger, trace
+from sr.files import sha256
 from sr.inference import load_network
 from sr.methods import METHODS, WEIGHTS, load
 
@@ -96,7 +96,7 @@ def metadata(method: str, net: nn.Module, weights: Path, kind: Format, *, shippe
         "colour_space": "sRGB, gamma-encoded as in image files",
         "precision": "fp32",
         "licence": licence if shipped else "the weights' own, which this project does not know",
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "weights_sha256": sha256(weights),
         "sr_version": sr.__version__,
         "torch_version": torch.__version__,
         "opset": kind.opset,

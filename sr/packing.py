@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from sr.data import SUFFIXES, find_files, read_or_reason
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.files import write_atomically, write_text
 from sr.pack import FINISHED, MAX_SHARDS, UNFINISHED, VERSION, Header, is_pack, read_header, read_shard, shard_files
 
 MIN_FILES = 16  # in a shard
@@ -176,7 +176,7 @@ def _write_shard(out: Path, header: Header, number: int, files: list[tuple[Path,
 
     pixel_file, index_file = shard_files(out, number)
     write_atomically(pixel_file, write_pixels)
-    write_atomically(index_file, lambda temporary: temporary.write_text(json.dumps(index), encoding="utf-8"))
+    write_text(index_file, json.dumps(index))
     return index["skipped"]
 
 

@@ -19,13 +19,14 @@ from tqdm import tqdm
 from sr.benchmark import BenchmarkSet
 from sr.data import find_files, read_or_reason
 from sr.errors import SRError
+from sr.files import sha256
 from sr.images import read_rgb_array
 from sr.inference import fold_batch_norms, load_network
 from sr.metrics import psnr
 from sr.models import SRResNet
 from sr.resize import hr_and_lr
 from sr.runtimes.graph import Ranges
-from sr.runtimes.int8 import Int8, digest
+from sr.runtimes.int8 import Int8
 from sr.runtimes.openvino import OpenVINONetwork
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
@@ -89,7 +90,7 @@ def quantise(weights: Path, data: Sequence[Path], benchmarks: Sequence[Benchmark
     lost = [{kind: points[0].psnr[kind] - value for kind, value in point.psnr.items()} for point in points]
     chosen = next((i for i in range(1, len(points)) if lost[i]["crops"] <= LOSS), len(points) - 1)
     source = f"{CALIBRATION} crops of {SIDE}x{SIDE} LR pixels, one an image"
-    return Int8(digest(weights), points[chosen].ranges, lost[chosen], source), points
+    return Int8(sha256(weights), points[chosen].ranges, lost[chosen], source), points
 
 
 def crops(folders: Sequence[Path], count: int, scale: int) -> Pairs:

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.files import write_text
 from sr.images import write_png
 from sr.resize import imresize, nearest
 
@@ -117,7 +117,7 @@ def _forget_from(first_step: int, out: Path) -> None:
         raise SRError(f"{log} has other columns than this version writes; use another --out")
     rows = [line for line in found[1:] if int(line.partition(",")[0]) < first_step]
     text = "".join(f"{line}\n" for line in [header, *rows])
-    write_atomically(log, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(log, text)
     for picture in (out / "samples").glob("step-*.png"):
         number = picture.stem.removeprefix("step-")
         if number.isdecimal() and int(number) >= first_step:

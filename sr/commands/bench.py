@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from sr.files import write_atomically
+    from sr.files import write_text
 
     if args.seconds <= 0:
         raise SRError(f"--seconds must be above 0, got {args.seconds:g}")
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(markdown(report) if args.kind == "train" else infer_markdown(report)))
     if args.json:
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(args.json, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_text(args.json, text)
     return 0
 
 

@@ -1,7 +1,6 @@
 """`python -m sr evaluate`: methods on benchmark sets, as a table, as JSON and as a report."""
 
 import argparse
-import hashlib
 import os
 import platform
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr.errors import SRError
+from sr.files import sha256
 from sr.methods import METHODS, WEIGHTS, is_trained
 from sr.protocols import PROTOCOLS
 
@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     vgg = VGGDistance(VGGLoss("vgg54", args.vgg).to(device)) if args.vgg else None
     provenance = _provenance(methods, weights, device)
     if vgg is not None:
-        provenance["vgg54"] = {"network": vgg.network, "sha256": _sha256(args.vgg)}
+        provenance["vgg54"] = {"network": vgg.network, "sha256": sha256(args.vgg)}
     if args.report:
         return _report(args, sets, sources, vgg, untrained, provenance)
     results = measure(sets, sources, protocols=[args.protocol], measures=[vgg] if vgg else [], progress=True)[
@@ -190,7 +190,7 @@ def _provenance(methods: list[str], weights: dict[str, Path], device: str) -> di
     return {
         "command": command_line(),
         "weights": {
-            method: {"file": file.name, "sha256": _sha256(file)} for method, file in files.items() if file.is_file()
+            method: {"file": file.name, "sha256": sha256(file)} for method, file in files.items() if file.is_file()
         },
         "precision": "fp32",
         "device": hardware(torch.device(device)),
@@ -200,7 +200,3 @@ def _provenance(methods: list[str], weights: dict[str, Path], device: str) -> di
             **{package: version(package) for package in packages},
         },
     }
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -6,7 +6,7 @@ from PIL import Image
 
 from sr.errors import SRError
 from sr.evaluate import write_json
-from sr.files import write_atomically
+from sr.files import write_text
 from sr.images import write_png
 from sr.plots import write
 from sr.report.contents import Contents
@@ -73,6 +73,6 @@ def _markdown(contents: Contents) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     try:
-        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_text(path, text)
     except OSError as error:
         raise SRError(f"cannot write {path}: {error.strerror}") from error

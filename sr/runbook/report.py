@@ -20,7 +20,7 @@ from sr.checkpoint import hardware
 from sr.curves import draw, read_runs
 from sr.evaluate import evaluate, means, write_json
 from sr.figure import draw_row, stack
-from sr.files import write_atomically
+from sr.files import write_atomically, write_text
 from sr.images import read_rgb_array, write_png
 from sr.losses import VGGLoss
 from sr.measures import VGGDistance
@@ -84,7 +84,7 @@ def write_report(book: Book, results: dict[str, Path], resources: Resources, vgg
     summary = _summary(book, figures, logs, resources) | {"vgg54": vgg54.description}
     write_json(out / "summary.json", summary)
     text = as_markdown(summary)
-    write_atomically(out / "deliver" / "summary.md", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(out / "deliver" / "summary.md", text)
     collect(out, results)
 
 

@@ -1,12 +1,11 @@
 """What int8 needs beside a network's weights: the ranges of its layers' inputs, and what they cost in quality."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sr.errors import SRError
-from sr.files import write_atomically
+from sr.files import sha256, write_text
 
 MAX_LOSS = 0.03
 """dB of PSNR that int8 may lose for `auto` to take it."""
@@ -43,7 +42,7 @@ def read(weights: Path) -> Int8:
         settings = Int8(**json.loads(path.read_bytes()))
     except (ValueError, TypeError) as error:
         raise SRError(f"{path} holds no settings for int8: {error}; {remedy}") from error
-    if settings.weights_sha256 != digest(weights):
+    if settings.weights_sha256 != sha256(weights):
         raise SRError(f"{path} was made for other weights than {weights.name} holds now; {remedy}")
     return settings
 
@@ -51,9 +50,5 @@ def read(weights: Path) -> Int8:
 def write(settings: Int8, weights: Path) -> Path:
     path = path_beside(weights)
     text = json.dumps(asdict(settings), indent=1) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)
     return path
-
-
-def digest(weights: Path) -> str:
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
