@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from sr.files import sha256
 from sr.models import SRResNet
 from sr.quantize import calibrate
 from sr.runtimes import int8
@@ -52,4 +53,4 @@ def save_with_int8(file: Path) -> None:
     """The small network with settings for int8 that name no loss."""
     save_weights(file, small_net())
     ranges = calibrate(small_net(), [picture(40, 40)])
-    int8.write(int8.Int8(int8.digest(file), ranges, {"crops": 0.0}, "a test"), file)
+    int8.write(int8.Int8(sha256(file), ranges, {"crops": 0.0}, "a test"), file)
