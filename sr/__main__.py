@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from sr.commands import bench, blend, curves, download, evaluate, export, figure, pack, quantize, upscale
+from sr.commands import bench, blend, curves, download, evaluate, export, figure, inspect, pack, quantize, upscale
 from sr.errors import SRError
 
 COMMANDS = {
@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "download": download,
     "figure": figure,
+    "inspect": inspect,
     "pack": pack,
     "curves": curves,
     "blend": blend,
