@@ -47,6 +47,8 @@ class TrainConfig:
     content_weight: float = 1.0
     pixel_weight: float = 0.0  # not in the paper
     adversarial_weight: float = 0.0  # above 0 makes it a GAN; the paper's is 1e-3
+    label_smoothing: float = 0.0  # D learns HR as 1 minus so much; not in the paper
+    shift_losses: bool = False  # SR and HR are shifted together by a random 0 to 15 pixels before the losses
     tv_weight: float = 0.0  # 2e-8 for SRResNet-VGG22
     recursion_weight: float = 0.0  # DRCN's alpha: the intermediate predictions' share at first; falls linearly to 0
     weight_decay: float = 0.0  # L2 penalty, as Adam's: its gradient is so many times the weights
@@ -100,6 +102,10 @@ class TrainConfig:
             raise SRError(f"rescale_min must be above 0 and at most 1, got {self.rescale_min}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise SRError(f"ema_decay must lie between 0 and 1, got {self.ema_decay}")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise SRError(f"label_smoothing must be 0 or more and below 0.5, got {self.label_smoothing}")
+        if self.label_smoothing and not self.is_gan:
+            raise SRError("label_smoothing is the discriminator's: it needs an adversarial_weight above 0")
         if self.weight_decay < 0:
             raise SRError(f"weight_decay must be 0 or more, got {self.weight_decay}")
         self._check_network()

@@ -48,6 +48,10 @@ def departures(trainer: Trainer) -> list[str]:
     else:
         result += [f"{batches} instead of 16 of 96"] if (config.batch_size, config.crop_size) != (16, 96) else []
         result += [rates] if config.lr != 1e-4 or config.schedule == "cosine" else []
+    if config.shift_losses:
+        result.append("SR and HR are shifted together by a random 0 to 15 pixels before the losses")
+    if config.label_smoothing:
+        result.append(f"the discriminator learns HR as {1 - config.label_smoothing:g} instead of 1")
     if config.is_gan and config.discriminator_channels != 64:
         result.append(f"the discriminator's layers have {config.discriminator_channels}/64 of the channels")
     if config.discriminator_lr not in (None, config.lr):

@@ -113,10 +113,20 @@ class GeneratorAdversarialLoss(nn.Module):
 
 
 class DiscriminatorLoss(nn.Module):
-    """Equation 2 for D, as a loss: -log D(I_HR) - log(1 - D(G(I_LR))), on logits (binary cross-entropy)."""
+    """Equation 2 for D, as a loss: -log D(I_HR) - log(1 - D(G(I_LR))), on logits (binary cross-entropy).
+
+    smoothing: D is to give HR 1 - smoothing instead of 1 (one-sided label smoothing, Salimans et al. 2016, section
+        3.4), which keeps it from being sure of itself. The paper has none.
+    """
+
+    def __init__(self, smoothing: float = 0.0):
+        super().__init__()
+        self.smoothing = smoothing
 
     def forward(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
+        real, fake = real_logits.float(), fake_logits.float()
+        # -(1 - s) log sigmoid(z) - s log(1 - sigmoid(z)) = softplus(-z) + s z
+        return (F.softplus(-real) + self.smoothing * real).mean() + F.softplus(fake).mean()
 
 
 def _build(blocks: tuple[int, ...], block: int, conv: int) -> nn.Sequential:

@@ -148,6 +148,8 @@ class Trainer:
         with self._autocast():
             sr = self._generator(lr)
         sr = sr.float()
+        if self.config.shift_losses:
+            sr, hr = _shifted(sr, hr)
         logged = self._discriminator_step(sr.detach(), hr) if self.discriminator is not None else {}
         losses = self.generator_losses(sr, hr)
         logged |= losses
@@ -186,7 +188,7 @@ class Trainer:
     def _discriminator_step(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         with self._autocast():
             real, fake = self._discriminator(hr), self._discriminator(sr)
-        loss = DiscriminatorLoss()(real, fake)
+        loss = DiscriminatorLoss(self.config.label_smoothing)(real, fake)
         norm = self._update(self.discriminator, self.discriminator_optimizer, loss)
         real, fake = real.detach().float(), fake.detach().float()
         return {
@@ -252,6 +254,16 @@ class Trainer:
         self.step, self.seconds, self.parent_card = state["step"], state["seconds"], state["parent_card"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+
+
+def _shifted(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+    """Both by the same random 0 to 15 pixels down and to the right; what leaves at one side comes in at the other.
+
+    VGG's pooling and D's strides have periods of 2 to 16 pixels and crops begin at multiples of 4: without shifts the
+    generator learns grids that please the networks at that one position.
+    """
+    by = tuple(torch.randint(0, 16, (2,)).tolist())
+    return tuple(images.roll(by, (2, 3)).contiguous(memory_format=torch.channels_last) for images in (sr, hr))
 
 
 def _picture(output: Tensor, hr: Tensor) -> Tensor:

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from sr.config import TrainConfig, load_config, presets
@@ -66,6 +67,9 @@ def test_losses_by_hand():
     assert GeneratorAdversarialLoss()(logits).item() == pytest.approx(-(math.log(1 / 2) + math.log(3 / 4)) / 2)
     expected = -(math.log(1 / 2) + math.log(3 / 4)) / 2 - (math.log(1 / 2) + math.log(1 / 4)) / 2
     assert DiscriminatorLoss()(logits, logits).item() == pytest.approx(expected)
+    smoothed = F.binary_cross_entropy_with_logits(logits, torch.full((2, 1), 0.9))
+    smoothed += F.binary_cross_entropy_with_logits(logits, torch.zeros(2, 1))
+    assert DiscriminatorLoss(smoothing=0.1)(logits, logits).item() == pytest.approx(smoothed.item())
 
 
 def test_adversarial_losses_stay_finite_and_keep_their_gradient():

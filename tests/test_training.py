@@ -112,6 +112,20 @@ def test_colour_shift_is_measured():
     assert trainer.train_step(*grey)["colour_shift"].item() == pytest.approx(9.5, abs=1e-3)
 
 
+def test_shifts_before_the_losses_move_sr_and_hr_together():
+    """What compares pixel by pixel does not notice them; a crop's content and gradient stay the same."""
+    lr = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    hr = lr.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    logged = []
+    for shift_losses in (False, True):
+        settings = {"num_blocks": 1, "channels": 4, "crop_size": 32, "content": "l1", "shift_losses": shift_losses}
+        trainer = Trainer(load_config("srresnet-mse", settings), torch.device("cpu"))
+        logged.append([trainer.train_step(lr, hr) for _ in range(5)])
+    for still, shifted in zip(*logged, strict=True):
+        for name in ("content", "grad_norm_g", "colour_shift"):
+            assert shifted[name].item() == pytest.approx(still[name].item(), rel=1e-3), name
+
+
 def test_compiled_networks_keep_their_names():
     small = {"num_blocks": 1, "channels": 8, "discriminator_channels": 4, "crop_size": 32, "ema_decay": 0.9}
     plain, compiled = (
