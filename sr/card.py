@@ -22,7 +22,9 @@ def command_line() -> str:
     """This process's command, with $SR_DATA and ~ in the place of the folders that they stand for."""
     script = Path(sys.argv[0])
     program = ["-m", script.parent.name] if script.name == "__main__.py" else [script.name]
-    return _portable(shlex.join(["python", *program, *sys.argv[1:]]))
+    processes = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun sets it
+    launcher = ["torchrun", "--nproc-per-node", processes] if processes else ["python"]
+    return _portable(shlex.join([*launcher, *program, *sys.argv[1:]]))
 
 
 def _portable(text: str) -> str:

@@ -1,5 +1,6 @@
 """torchrun on the CPU, two processes with gloo: they do what one process with the joint batch does."""
 
+import json
 import os
 import signal
 import subprocess
@@ -44,6 +45,9 @@ def test_two_processes_have_the_gradients_of_one_with_the_joint_batch(arguments,
     assert done.stdout.count("finished at step 1") == 1  # rank 0 alone speaks and writes
     assert [row["step"] for row in rows(tmp_path / "two")] == ["1"]
     assert len(checkpoints(tmp_path / "two")) == 1
+    (stage,) = json.loads((tmp_path / "two" / "srresnet.json").read_text())["training"][-1:]
+    assert stage["command"].startswith("torchrun --nproc-per-node 2 train.py --config srresnet-mse-cpu")
+    assert stage["hardware"].startswith("2 x ")
 
 
 def test_a_dead_process_ends_the_run_and_the_checkpoint_goes_on_with_one(arguments, tmp_path):
