@@ -71,10 +71,11 @@ def _local_contrast(image: np.ndarray) -> np.ndarray:
 
 
 def inspect(
-    files: Iterable[Path], upscale: Callable[[np.ndarray], np.ndarray], skip: Callable[[str], object]
+    files: Iterable[Path], root: Path, upscale: Callable[[np.ndarray], np.ndarray], skip: Callable[[str], object]
 ) -> Iterator[Findings]:
     """Every HR image reduced by MATLAB's bicubic, restored and compared, in the order of `files`.
 
+    root: a folder above all files; an image is called by its path below it.
     skip: called with why a file is not used: it is unreadable or smaller than a window.
     """
     for file in files:
@@ -85,7 +86,7 @@ def inspect(
             skip(f"{file} is {image.shape[1]}x{image.shape[0]}, smaller than {LOW_PASS} pixels a side")
         else:
             hr, lr = hr_and_lr(image)
-            yield compare(str(file), upscale(lr), hr)
+            yield compare(file.relative_to(root).as_posix(), upscale(lr), hr)
 
 
 def worst(findings: Iterable[Findings], count: int) -> list[Findings]:
@@ -93,23 +94,22 @@ def worst(findings: Iterable[Findings], count: int) -> list[Findings]:
     return list(islice(sorted(findings, key=lambda found: -found.excess), count))
 
 
-def draw_sheet(findings: Iterable[Findings], upscale: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
-    """A row for each: the place in SR, the same in HR, and what was measured there."""
+def draw_sheet(findings: Iterable[Findings], root: Path, upscale: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
+    """A row for each: the place in SR, the same in HR, and what was measured there. root: as for `inspect`."""
     findings = list(findings)
     sheet = Image.new("RGB", (2 * (CROP + GAP) + 300, HEAD + len(findings) * (CROP + GAP)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     for column, title in enumerate(("restored", "original")):
         draw.text((column * (CROP + GAP) + CROP / 2, HEAD / 2), title, "black", font, anchor="mm")
     for row, found in enumerate(findings):
-        hr, lr = hr_and_lr(read_rgb_array(Path(found.image)))
+        hr, lr = hr_and_lr(read_rgb_array(root / found.image))
         y = HEAD + row * (CROP + GAP)
         for column, picture in enumerate((upscale(lr), hr)):
             left = max(0, min(found.left - CROP // 2, hr.shape[1] - CROP))
             top = max(0, min(found.top - CROP // 2, hr.shape[0] - CROP))
             crop = Image.fromarray(picture[top : top + CROP, left : left + CROP])
             sheet.paste(crop, (column * (CROP + GAP), y))
-        path = Path(found.image)
-        said = f"{path.parent.name}/{path.name}\ncontrast {found.contrast:.1f}, original {found.hr_contrast:.1f}"
+        said = f"{found.image.rpartition('/')[2]}\ncontrast {found.contrast:.1f}, original {found.hr_contrast:.1f}"
         said += f"\nat {found.left},{found.top}\ncolour shift {found.colour_shift:.2f}"
         draw.text((2 * (CROP + GAP) + 4, y + 4), said, "black", font)
     return sheet

@@ -65,10 +65,20 @@ def test_the_command_lists_the_worst_first_and_skips_what_it_cannot_use(tmp_path
     assert "tiny.png is 8x8" in said
     assert "broken.png" in said
     rows = pd.read_csv(table)
-    assert list(rows["image"]) == [str(images / "smooth.png"), str(images / "lines.png")]
+    assert list(rows["image"]) == ["smooth.png", "lines.png"]
     assert rows["excess"].is_monotonic_decreasing
     assert (rows["colour_shift"] < 1).all()
     assert Image.open(sheet).height > 2 * 128
+
+
+def test_images_of_several_folders_are_told_apart(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(smooth_picture()).save(tmp_path / folder / "same.png")
+    table = tmp_path / "found.csv"
+    folders = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main(["inspect", *folders, "--method", "bicubic", "-o", str(table)]) == 0
+    assert set(pd.read_csv(table)["image"]) == {"a/same.png", "b/same.png"}
 
 
 def test_a_folder_without_images_is_refused(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """`python -m sr inspect`: places that a method spoils and colours that it shifts, over folders of images."""
 
 import argparse
+import os
 from pathlib import Path
 
 from sr.errors import SRError
@@ -21,7 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights (.safetensors) instead of the shipped")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
     parser.add_argument("--worst", type=int, default=10, metavar="N", help="how many to show (default: %(default)s)")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.csv", help="figures of every image")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE.csv",
+        help="figures of every image, named by its path below the folders",
+    )
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="picture of the worst, beside the originals")
 
 
@@ -37,12 +45,20 @@ def run(args: argparse.Namespace) -> int:
 
     if args.worst < 1:
         raise SRError(f"--worst must be at least 1, got {args.worst}")
-    files = find_files(args.folders)
+    folders = [Path(os.path.abspath(folder)) for folder in args.folders]
+    files = find_files(folders)
     if not files:
         raise SRError(f"no image in {', '.join(map(str, args.folders))}")
+    root = Path(os.path.commonpath(folders))
     upscaler = load(args.method, device=args.device, weights=args.weights)
     skipped: list[str] = []
-    found = list(tqdm(inspect(files, upscaler.upscale, skipped.append), total=len(files), unit="image"))
+    found = list(
+        tqdm(
+            inspect(files, root, upscaler.upscale, skipped.append),
+            total=len(files),
+            unit="image",
+        )
+    )
     for line in skipped:
         print(f"skipped: {line}")
     if not found:
@@ -52,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     shown = worst(found, args.worst)
     if args.sheet:
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
-        write_png(draw_sheet(shown, upscaler.upscale), args.sheet)
+        write_png(draw_sheet(shown, root, upscaler.upscale), args.sheet)
     print(f"{args.method}, {upscaler.runtime} in {upscaler.precision}; {len(found)} images, {len(skipped)} skipped")
     for what, column in (("colour shift", "colour_shift"), ("local colour shift", "local_colour_shift")):
         values = rows[column]
