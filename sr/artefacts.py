@@ -1,4 +1,4 @@
-"""What means over a benchmark hide: single places that a generator spoils, and colours that it shifts."""
+"""What means over a benchmark hide: single places that a generator spoils, grids, and colours that it shifts."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from sr.resize import hr_and_lr
 
 WINDOW = 24  # pixels a side, in which contrast is measured
 LOW_PASS = 32  # pixels a side, over which colours are averaged
+GRID_WINDOW = 64  # pixels a side, over which grids are averaged
+SCALE = 4  # HR pixels per LR pixel, a side
 BT601 = np.array([0.299, 0.587, 0.114], np.float32)
 
 CROP, GAP, HEAD = 128, 4, 20  # pixels of the sheet: a picture's side, between pictures, for titles
@@ -26,6 +28,8 @@ class Findings:
 
     image: its name. colour_shift: difference of the mean colours of SR and HR, worst channel, in 1/255.
     local_colour_shift: the same of windows of 32 pixels, root of the mean square over the picture, worst channel.
+    grid: of the luma's error, how far the means at the 4 x 4 positions within an LR pixel are from their common mean,
+    root of the mean square over the positions and over windows of 64 pixels, in 1/255. A few tenths are chance.
     contrast: the standard deviation of the luma within a window of 24 pixels, in 1/255, at the window where it exceeds
     HR's the most; hr_contrast: HR's there. left, top: the window's middle, in HR pixels.
     """
@@ -33,6 +37,7 @@ class Findings:
     image: str
     colour_shift: float
     local_colour_shift: float
+    grid: float
     contrast: float
     hr_contrast: float
     left: int
@@ -55,6 +60,7 @@ def compare(name: str, sr: np.ndarray, hr: np.ndarray) -> Findings:
         image=name,
         colour_shift=float(shift),
         local_colour_shift=float(np.sqrt(np.square(low_passed).mean((1, 2))).max()),
+        grid=_grid(difference @ BT601),
         contrast=float(contrast[top, left]),
         hr_contrast=float(hr_contrast[top, left]),
         left=int(left),
@@ -68,6 +74,15 @@ def _local_contrast(image: np.ndarray) -> np.ndarray:
     luma -= luma.mean()  # float32 keeps the difference of the squares below exact enough
     variance = uniform_filter(np.square(luma), WINDOW) - np.square(uniform_filter(luma, WINDOW))
     return np.sqrt(np.maximum(variance, 0))
+
+
+def _grid(error: np.ndarray) -> float:
+    """Root mean square of what in (H, W) repeats with the period of the LR pixels."""
+    side = min(GRID_WINDOW, *(length // SCALE * SCALE for length in error.shape))
+    rows, columns = (length // side for length in error.shape)
+    windows = error[: rows * side, : columns * side].reshape(rows, side // SCALE, SCALE, columns, side // SCALE, SCALE)
+    positions = windows.mean((1, 4))
+    return float(np.sqrt(np.square(positions - positions.mean((1, 3), keepdims=True)).mean()))
 
 
 def inspect(

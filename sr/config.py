@@ -21,7 +21,14 @@ CHOICES = {
     "compile": ("auto", "always", "never"),
 }
 # What the networks that enlarge luma alone have no use for, and the value that leaves it out.
-RGB_ONLY = {"adversarial_weight": 0.0, "tv_weight": 0.0, "freeze_batch_norm": False, "sync_batch_norm": False}
+RGB_ONLY = {
+    "adversarial_weight": 0.0,
+    "chroma_weight": 0.0,
+    "grid_weight": 0.0,
+    "tv_weight": 0.0,
+    "freeze_batch_norm": False,
+    "sync_batch_norm": False,
+}
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,12 @@ class TrainConfig:
     degradation: str = "bicubic"
     augment: bool = False  # flips and quarter turns
     rescale_min: float = 1.0  # HR reduced by a factor from [rescale_min, 1] for half of the crops
-    # loss: the weighted sum of content, L1 on the pixels, adversarial and total variation
+    # loss: the weighted sum of its terms
     content: str = "mse"
     content_weight: float = 1.0
     pixel_weight: float = 0.0  # not in the paper
+    chroma_weight: float = 0.0  # L1 on Cb and Cr, against coloured grain; not in the paper
+    grid_weight: float = 0.0  # against grids of the upsampling's period; not in the paper
     adversarial_weight: float = 0.0  # above 0 makes it a GAN; the paper's is 1e-3
     label_smoothing: float = 0.0  # D learns HR as 1 minus so much; not in the paper
     shift_losses: bool = False  # SR and HR are shifted together by a random 0 to 15 pixels before the losses

@@ -39,6 +39,10 @@ def departures(trainer: Trainer) -> list[str]:
         result.append(f"content loss weighted {config.content_weight:g} instead of 1")
     if config.pixel_weight:
         result.append(f"an L1 term on the pixels, weight {config.pixel_weight:g}")
+    if config.chroma_weight:
+        result.append(f"an L1 term on Cb and Cr, weight {config.chroma_weight:g}")
+    if config.grid_weight:
+        result.append(f"a term against grids of 4 pixels, weight {config.grid_weight:g}")
     if config.adversarial_weight not in (0, 1e-3):
         result.append(f"adversarial weight {config.adversarial_weight:g} instead of 0.001")
     batches = f"batches of {config.batch_size} crops of {config.crop_size} pixels a side"

@@ -52,6 +52,39 @@ class RecursiveSupervisionLoss(nn.Module):
         return self.alpha * errors[1:].mean() + (1 - self.alpha) * errors[0]
 
 
+class ChromaLoss(nn.Module):
+    """Mean absolute error of Cb and Cr (BT.601, the full range of [-1, 1]). Not in the paper.
+
+    A discriminator that saw few images lets coloured grain pass; photographs have detail in their luma above all.
+    """
+
+    description = "l1 of Cb and Cr"
+
+    def __init__(self):
+        super().__init__()
+        cb, cr = (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312)
+        self.register_buffer("matrix", torch.tensor([cb, cr]))
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return torch.einsum("kc,nchw->nkhw", self.matrix, sr - hr).abs().mean()
+
+
+class GridLoss(nn.Module):
+    """What depends on a pixel's position in its LR pixel: a grid of 4 pixels, which HR never has. Not in the paper.
+
+    Where LR is flat, a generator has no other texture to give. The error SR - HR is averaged at each of the 4 x 4
+    positions over windows of 64 x 64 pixels; the loss is how far these means are, on average, from the window's mean.
+    """
+
+    description = "grid of 4 pixels"
+    SCALE, WINDOW = 4, 16  # in HR and in LR pixels
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        positions = F.pixel_unshuffle(sr - hr, self.SCALE)
+        means = F.avg_pool2d(positions, min(self.WINDOW, *positions.shape[2:])).unflatten(1, (-1, self.SCALE**2))
+        return (means - means.mean(2, keepdim=True)).abs().mean()
+
+
 class VGGLoss(nn.Module):
     """Equation 5: l_VGG/i.j = 1/(W_ij H_ij) * sum_x,y (phi_i,j(I_HR) - phi_i,j(G(I_LR)))^2.
 

@@ -19,6 +19,8 @@ TAGS = {
     "generator": "loss/generator",
     "content": "loss/content",
     "pixel": "loss/pixel",
+    "chroma": "loss/chroma",
+    "grid": "loss/grid",
     "adversarial": "loss/adversarial",
     "tv": "loss/tv",
     "discriminator": "loss/discriminator",

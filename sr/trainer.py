@@ -15,8 +15,10 @@ from sr.average import MovingAverage
 from sr.config import TrainConfig
 from sr.errors import SRError
 from sr.losses import (
+    ChromaLoss,
     DiscriminatorLoss,
     GeneratorAdversarialLoss,
+    GridLoss,
     L1Loss,
     MSELoss,
     RecursiveSupervisionLoss,
@@ -110,6 +112,8 @@ class Trainer:
         terms = {
             "content": (config.content_weight, content),
             "pixel": (config.pixel_weight, L1Loss()),
+            "chroma": (config.chroma_weight, ChromaLoss()),
+            "grid": (config.grid_weight, GridLoss()),
             "adversarial": (config.adversarial_weight, GeneratorAdversarialLoss()),
             "tv": (config.tv_weight, TotalVariationLoss()),
         }

@@ -32,6 +32,8 @@ CHECKED = {
     "grad_norm_d": "the discriminator's gradient",
     "content": "the content loss",
     "pixel": "the pixel loss",
+    "chroma": "the chroma loss",
+    "grid": "the grid loss",
     "adversarial": "the adversarial loss",
     "tv": "the total-variation loss",
     "grad_norm_g": "the generator's gradient",

@@ -49,6 +49,15 @@ def test_colour_shifts_of_the_whole_and_of_parts():
     assert 3 < found.local_colour_shift < 4
 
 
+def test_a_grid_is_told_from_a_pattern_of_another_period():
+    hr = smooth_picture()
+    rows, columns = np.mgrid[: hr.shape[0], : hr.shape[1]]
+    for period, low, high in ((4, 3.9, 4.1), (2, 3.9, 4.1), (5, 0, 0.5)):
+        pattern = np.where((rows + columns) // (period / 2) % 2 < 1, 4, -4) if period != 5 else rows % 5 * 2 - 4
+        assert low <= compare("picture", (hr + pattern[..., None]).astype(np.uint8), hr).grid <= high, period
+    assert compare("picture", hr, hr).grid == 0
+
+
 def test_the_command_lists_the_worst_first_and_skips_what_it_cannot_use(tmp_path, capsys):
     images = tmp_path / "images"
     images.mkdir()

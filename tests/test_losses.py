@@ -8,8 +8,10 @@ from safetensors.torch import save_file
 from sr.config import TrainConfig, load_config, presets
 from sr.errors import SRError
 from sr.losses import (
+    ChromaLoss,
     DiscriminatorLoss,
     GeneratorAdversarialLoss,
+    GridLoss,
     MSELoss,
     TotalVariationLoss,
     VGGLoss,
@@ -72,6 +74,27 @@ def test_losses_by_hand():
     assert DiscriminatorLoss(smoothing=0.1)(logits, logits).item() == pytest.approx(smoothed.item())
 
 
+def test_chroma_loss_sees_colour_alone():
+    hr = torch.rand(2, 3, 8, 8) * 2 - 1
+    assert ChromaLoss()(hr + 0.1, hr).item() == pytest.approx(0, abs=1e-6)
+    bluer = hr + torch.tensor([0, 0, 0.1]).view(3, 1, 1)  # BT.601: Cb + 0.5 * 0.1, Cr - 0.081312 * 0.1
+    assert ChromaLoss()(bluer, hr).item() == pytest.approx((0.05 + 0.0081312) / 2, rel=1e-4)
+
+
+def test_grid_loss_sees_what_repeats_every_four_pixels():
+    hr = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    grid = torch.zeros(4, 4)
+    grid[1, 2] = 0.16  # mean 0.01: one position is 0.15 above it, fifteen are 0.01 below
+    expected = (0.15 + 15 * 0.01) / 16
+    gridded = hr + grid.repeat(32, 32)
+    assert GridLoss()(gridded, hr).item() == pytest.approx(expected, rel=1e-4)
+    shifted = [image.roll((5, 2), (2, 3)) for image in (gridded, hr)]
+    assert GridLoss()(*shifted).item() == pytest.approx(expected, rel=1e-4)
+    assert GridLoss()(hr + 0.1, hr).item() == pytest.approx(0, abs=1e-6)
+    other_period = hr + torch.eye(3).mul(0.3).repeat(43, 43)[:128, :128]
+    assert GridLoss()(other_period, hr).item() < 0.1 * (other_period - hr).abs().mean()
+
+
 def test_adversarial_losses_stay_finite_and_keep_their_gradient():
     logits = torch.tensor([[-200.0], [200.0]], requires_grad=True)
     GeneratorAdversarialLoss()(logits).backward()
@@ -87,6 +110,8 @@ def test_every_term_of_every_preset_reaches_the_generator(preset, vgg_files):
     expected = {
         "content": config.content_weight,
         "pixel": config.pixel_weight,
+        "chroma": config.chroma_weight,
+        "grid": config.grid_weight,
         "adversarial": config.adversarial_weight,
         "tv": config.tv_weight,
     }

@@ -1,4 +1,4 @@
-"""`python -m sr inspect`: places that a method spoils and colours that it shifts, over folders of images."""
+"""`python -m sr inspect`: places that a method spoils, grids and colours that it shifts, over folders of images."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 from sr.errors import SRError
 from sr.methods import METHODS, load
 
-HELP = "look for blobs and colour shifts in what a method makes of many images"
+HELP = "look for blobs, grids and colour shifts in what a method makes of many images"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
         write_png(draw_sheet(shown, root, upscaler.upscale), args.sheet)
     print(f"{args.method}, {upscaler.runtime} in {upscaler.precision}; {len(found)} images, {len(skipped)} skipped")
-    for what, column in (("colour shift", "colour_shift"), ("local colour shift", "local_colour_shift")):
-        values = rows[column]
+    for column in ("colour_shift", "local_colour_shift", "grid"):
+        values, what = rows[column], column.replace("_", " ")
         print(
             f"{what}: mean {values.mean():.3f}, 99 of 100 below {np.quantile(values, 0.99):.3f}, "
             f"largest {values.max():.3f} of 255; {(values > 1).sum()} images above 1"
