@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter
 
+from sr.benchmark import SCALE
 from sr.data import read_or_reason
 from sr.images import read_rgb_array
 from sr.resize import hr_and_lr
@@ -16,7 +17,6 @@ from sr.resize import hr_and_lr
 WINDOW = 24  # pixels a side, in which contrast is measured
 LOW_PASS = 32  # pixels a side, over which colours are averaged
 GRID_WINDOW = 64  # pixels a side, over which grids are averaged
-SCALE = 4  # HR pixels per LR pixel, a side
 BT601 = np.array([0.299, 0.587, 0.114], np.float32)
 
 CROP, GAP, HEAD = 128, 4, 20  # pixels of the sheet: a picture's side, between pictures, for titles

@@ -2,7 +2,6 @@ import json
 import os
 import re
 import time
-from statistics import mean
 
 import numpy as np
 import pytest
@@ -78,6 +77,8 @@ def test_a_gan_is_watched(photos, trained, vgg_files, benchmark, tmp_path):
         *SETTINGS,
         "lr=1e-12",
         "discriminator_lr=0.01",
+        "label_smoothing=0",
+        "shift_losses=false",
     ]
     arguments += ["ema_decay=null", "warmup_steps=0", "schedule=constant", "batch_size=4", "augment=false"]
     arguments += [
@@ -93,9 +94,8 @@ def test_a_gan_is_watched(photos, trained, vgg_files, benchmark, tmp_path):
     steps = [row for row in rows(tmp_path) if row["d_accuracy"]]
     assert all(0 <= float(row["d_accuracy"]) <= 1 and float(row["colour_shift"]) >= 0 for row in steps)
     # G stands still, so that D learns to tell it from photographs.
-    late = {name: mean(float(row[name]) for row in steps[-10:]) for name in ("d_accuracy", "d_real", "d_fake")}
-    assert late["d_accuracy"] > 0.75
-    assert late["d_real"] > 0.5 > late["d_fake"]
+    assert float(steps[-1]["d_accuracy"]) > 0.9
+    assert float(steps[-1]["d_real"]) > 0.5 > float(steps[-1]["d_fake"])
     assert all(float(row["grad_norm_g"]) > 0 and float(row["grad_norm_d"]) > 0 for row in steps)
     assert all(0 <= float(row["data_wait"]) < 1 for row in steps)
     with Image.open(tmp_path / "samples" / "step-0000060.png") as picture:
