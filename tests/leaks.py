@@ -19,7 +19,10 @@ def check_leaks(study: Study, wire: Wire, markup: list[str]) -> None:
     pattern = re.compile("|".join(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in secrets), re.IGNORECASE)
     assert pattern.search('{"id": 7310001}')
     assert pattern.search("/pictures/x_srgan.png")
+    # The random part of an address can hold any short word.
+    address = re.compile(rf"{re.escape(study.token)}|(?<=/picture/)[\w-]{{22}}(?![\w-])")
     for text in (*wire.texts, *markup):
+        text = address.sub("", text)
         found = pattern.search(text)
         assert found is None, text[max(0, found.start() - 100) : found.end() + 100]
     # Scores of the examples are all that a picture's surroundings tell.
@@ -30,8 +33,10 @@ def check_leaks(study: Study, wire: Wire, markup: list[str]) -> None:
         if text.startswith("{"):
             assert not re.search(r'"(id|image|method|dataset|stimulus|phase|repeat|position)"', text)
         if "/picture/" in text.split(" ")[0]:
-            assert "etag" not in text.lower()
-            assert "last-modified" not in text.lower()
+            # Names of headers, in quotes: the address is random.
+            assert "'content-type'" in text
+            assert "'etag'" not in text
+            assert "'last-modified'" not in text
 
 
 def png_chunks(picture: bytes) -> list[tuple[bytes, bytes]]:
