@@ -57,7 +57,6 @@ class TrainConfig:
     grid_weight: float = 0.0  # against grids of the upsampling's period; not in the paper
     adversarial_weight: float = 0.0  # above 0 makes it a GAN; the paper's is 1e-3
     label_smoothing: float = 0.0  # D learns HR as 1 minus so much; not in the paper
-    spectral_norm: bool = False  # of D's convolutions; not in the paper
     shift_losses: bool = False  # SR and HR are shifted together by a random 0 to 15 pixels before the losses
     tv_weight: float = 0.0  # 2e-8 for SRResNet-VGG22
     recursion_weight: float = 0.0  # DRCN's alpha: the intermediate predictions' share at first; falls linearly to 0
@@ -114,9 +113,8 @@ class TrainConfig:
             raise SRError(f"ema_decay must lie between 0 and 1, got {self.ema_decay}")
         if not 0 <= self.label_smoothing < 0.5:
             raise SRError(f"label_smoothing must be 0 or more and below 0.5, got {self.label_smoothing}")
-        for key in ("label_smoothing", "spectral_norm"):
-            if getattr(self, key) and not self.is_gan:
-                raise SRError(f"{key} is the discriminator's: it needs an adversarial_weight above 0")
+        if self.label_smoothing and not self.is_gan:
+            raise SRError("label_smoothing is the discriminator's: it needs an adversarial_weight above 0")
         if self.weight_decay < 0:
             raise SRError(f"weight_decay must be 0 or more, got {self.weight_decay}")
         self._check_network()
@@ -144,7 +142,7 @@ class TrainConfig:
 
 # What the networks are and the run's name: a checkpoint's weights fit no other.
 FIXED_ON_RESUME = {"name", "network", "num_blocks", "channels", "scale", "discriminator_channels", "init", "crop_size"}
-FIXED_ON_RESUME |= {"adversarial_weight", "spectral_norm", "ema_decay", "seed"}
+FIXED_ON_RESUME |= {"adversarial_weight", "ema_decay", "seed"}
 
 
 def presets() -> dict[str, str]:

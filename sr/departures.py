@@ -56,8 +56,6 @@ def departures(trainer: Trainer) -> list[str]:
         result.append("SR and HR are shifted together by a random 0 to 15 pixels before the losses")
     if config.label_smoothing:
         result.append(f"the discriminator learns HR as {1 - config.label_smoothing:g} instead of 1")
-    if config.spectral_norm:
-        result.append("the discriminator's convolutions have spectral normalisation")
     if config.is_gan and config.discriminator_channels != 64:
         result.append(f"the discriminator's layers have {config.discriminator_channels}/64 of the channels")
     if config.discriminator_lr not in (None, config.lr):

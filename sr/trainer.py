@@ -67,8 +67,7 @@ class Trainer:
         self.average = MovingAverage(self.generator, config.ema_decay) if config.ema_decay is not None else None
         self.discriminator = None
         if config.is_gan:
-            discriminator = Discriminator(config.discriminator_channels, config.crop_size, config.spectral_norm)
-            self.discriminator = self._prepare(discriminator)
+            self.discriminator = self._prepare(Discriminator(config.discriminator_channels, config.crop_size))
             self.discriminator_optimizer = self._adam(self.discriminator)
         self.terms = self._generator_terms(vgg_weights)
         self._compile()

@@ -16,7 +16,6 @@ from sr.errors import SRError
         ("name: x\niterations: null\n", "either iterations or minutes"),
         ("name: x\nadversarial_weight: 1.0e-3\ncrop_size: 100\n", "multiple of 16"),
         ("name: x\nlabel_smoothing: 0.1\n", "needs an adversarial_weight above 0"),
-        ("name: x\nspectral_norm: true\n", "spectral_norm .* needs an adversarial_weight above 0"),
         ("name: x\nadversarial_weight: 1.0e-3\nlabel_smoothing: 0.5\n", "label_smoothing must be .* below 0.5"),
         ("lr: 0.1\n", "'name' is missing"),
         ("[1, 2]", "key: value"),

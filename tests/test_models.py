@@ -69,21 +69,6 @@ def test_discriminator_is_the_papers():
     assert discriminator(torch.rand(2, 3, 96, 96) * 2 - 1).shape == (2, 1)
 
 
-def test_spectral_norm_bounds_every_convolution():
-    """By 1, whatever the weights are; they keep their direction, and the paper's D is not touched."""
-    torch.manual_seed(0)
-    for wanted in (True, False):
-        discriminator = Discriminator(channels=4, crop_size=32, spectral_norm=wanted)
-        convs = [module for module in discriminator.modules() if isinstance(module, nn.Conv2d)]
-        with torch.no_grad():
-            for values in (values for conv in convs for values in conv.parameters() if values.ndim == 4):
-                values *= 30
-            for _ in range(20):
-                discriminator(torch.rand(2, 3, 32, 32))
-        norms = [torch.linalg.matrix_norm(conv.weight.flatten(1), 2).item() for conv in convs]
-        assert norms == pytest.approx([1] * 8, abs=0.05) if wanted else min(norms) > 5
-
-
 def test_discriminator_refuses_other_sizes():
     with pytest.raises(ValueError, match="multiple of 16"):
         Discriminator(crop_size=100)

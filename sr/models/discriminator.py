@@ -13,22 +13,19 @@ class Discriminator(nn.Module):
 
     channels: feature maps of the first convolution (64).
     crop_size: side of the crops in pixels, a multiple of 16 (96). The dense layer fixes it.
-    spectral_norm: divide every convolution's weights by their largest singular value (Miyato et al., ICLR 2018). Not in
-        the paper.
     Raises ValueError for another crop size, here and in `forward`.
     """
 
-    def __init__(self, channels: int = 64, crop_size: int = 96, spectral_norm: bool = False):
+    def __init__(self, channels: int = 64, crop_size: int = 96):
         super().__init__()
         if crop_size <= 0 or crop_size % 16:
             raise ValueError(f"crop_size must be a positive multiple of 16, got {crop_size}")
-        self.crop_size = crop_size
+        self.channels, self.crop_size = channels, crop_size
         layers: list[nn.Module] = []
         width = 3
         for i, (factor, stride) in enumerate(LAYERS):
             has_bn = i > 0
-            conv = nn.Conv2d(width, factor * channels, 3, stride, padding=1, bias=not has_bn)
-            layers.append(nn.utils.parametrizations.spectral_norm(conv) if spectral_norm else conv)
+            layers.append(nn.Conv2d(width, factor * channels, 3, stride, padding=1, bias=not has_bn))
             if has_bn:
                 layers.append(nn.BatchNorm2d(factor * channels))
             layers.append(nn.LeakyReLU(0.2))
@@ -45,3 +42,7 @@ class Discriminator(nn.Module):
         if image.shape[-2:] != (self.crop_size, self.crop_size):
             raise ValueError(f"expected crops of {self.crop_size}x{self.crop_size}, got {tuple(image.shape[-2:])}")
         return self.classifier(self.features(image))
+
+    def config(self) -> dict[str, int]:
+        """The constructor's arguments, which a checkpoint keeps to rebuild the network."""
+        return {"channels": self.channels, "crop_size": self.crop_size}
