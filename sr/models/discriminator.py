@@ -20,7 +20,7 @@ class Discriminator(nn.Module):
         super().__init__()
         if crop_size <= 0 or crop_size % 16:
             raise ValueError(f"crop_size must be a positive multiple of 16, got {crop_size}")
-        self.channels, self.crop_size = channels, crop_size
+        self.crop_size = crop_size
         layers: list[nn.Module] = []
         width = 3
         for i, (factor, stride) in enumerate(LAYERS):
@@ -42,7 +42,3 @@ class Discriminator(nn.Module):
         if image.shape[-2:] != (self.crop_size, self.crop_size):
             raise ValueError(f"expected crops of {self.crop_size}x{self.crop_size}, got {tuple(image.shape[-2:])}")
         return self.classifier(self.features(image))
-
-    def config(self) -> dict[str, int]:
-        """The constructor's arguments, which a checkpoint keeps to rebuild the network."""
-        return {"channels": self.channels, "crop_size": self.crop_size}
