@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sr.card import command_line
 from sr.files import write_atomically
 from sr.plots import COLOURS, GREY, STYLE, write
-from sr.quantize import LOSS, Point
+from sr.quantize import DIFFERENCE, LOSS, Point
 from sr.runtimes.int8 import MAX_LOSS
 from sr.speed.machine import describe
 from sr.tables import markdown_table
@@ -59,7 +59,8 @@ def _markdown(table: pd.DataFrame) -> str:
     notes = (
         "Speed is relative to fp32, both in OpenVINO, as CPU time of alternating runs. PSNR is that of the protocol "
         "*standard*; the difference from fp32 is in levels of 255, on the crops. The crops are of training images, but "
-        f"not those whose ranges were taken; the settings are the first row in int8 of at most {LOSS} dB there."
+        f"not those whose ranges were taken; the settings are the first row in int8 of at most {LOSS} dB and "
+        f"{DIFFERENCE} levels there."
     )
     return f"# int8\n\n{machine}.\n\n{markdown_table(header, rows, words=2)}\n\n{notes}\n\n`{command_line()}`\n"
 

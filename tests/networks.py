@@ -53,4 +53,4 @@ def save_with_int8(file: Path) -> None:
     """The small network with settings for int8 that name no loss."""
     save_weights(file, small_net())
     ranges = calibrate(small_net(), [picture(40, 40)])
-    int8.write(int8.Int8(sha256(file), ranges, {"crops": 0.0}, "a test"), file)
+    int8.write(int8.Int8(sha256(file), ranges, (0, 0, 0), {"crops": 0.0}, "a test"), file)

@@ -17,6 +17,7 @@ from sr.benchmark import BenchmarkSet
 from sr.commands import quantize as command
 from sr.errors import SRError
 from sr.files import sha256
+from sr.inference import load_network
 from sr.methods import WEIGHTS, Upscaler, load
 from sr.models import SRResNet
 from sr.runtimes import checked, int8
@@ -229,6 +230,22 @@ def test_quantising_orders_the_convolutions_by_what_they_cost(weights, photos, b
     assert settings.ranges in [point.ranges for point in others]
     int8.write(settings, weights)
     assert cpu(precision="int8", weights=weights).upscale(picture(9, 9)).shape == (36, 36, 3)
+
+
+def test_quantising_keeps_the_mean_colour(weights, photos, small_quantisation):
+    settings, _ = quantize.quantise(weights, [photos])
+    crops = [lr for lr, _ in quantize.crops([photos], 2, 4)]
+    net = load_network(weights)
+    exact, corrected, plain = (
+        np.mean([engine(lr).mean((0, 1)) for lr in crops], axis=0)
+        for engine in (
+            OpenVINONetwork(net),
+            OpenVINONetwork(net, settings.ranges, settings.offset),
+            OpenVINONetwork(net, settings.ranges),
+        )
+    )
+    assert np.abs(corrected - exact).max() < 0.1
+    np.testing.assert_allclose(corrected - plain, settings.offset, atol=0.1)
 
 
 def test_the_command_writes_settings_and_a_report(weights, photos, small_quantisation, tmp_path, capsys):

@@ -38,7 +38,7 @@ def choose(net: nn.Module, weights: Path, device: str, precision: str, runtime: 
     try:
         from sr.runtimes.openvino import OpenVINONetwork
 
-        fast = OpenVINONetwork(net, settings.ranges if settings else None)
+        fast = OpenVINONetwork(net, settings.ranges, settings.offset) if settings else OpenVINONetwork(net)
     except (ImportError, RuntimeError) as error:
         fault = "is not installed (pip install openvino)" if isinstance(error, ImportError) else f"failed ({error})"
         if by_name:

@@ -21,20 +21,22 @@ WEIGHT_LEVELS = 255
 WEIGHT_SHARE = 0.5
 
 Ranges = dict[str, tuple[float, float]]
+Offset = tuple[float, float, float]
 
 
-def build(net: SRResNet, ranges: Ranges | None = None) -> ov.Model:
+def build(net: SRResNet, ranges: Ranges | None = None, offset: Offset = (0, 0, 0)) -> ov.Model:
     """uint8 RGB (1, H, W, 3) -> uint8 RGB (1, scale*H, scale*W, 3), for any H and W.
 
     ranges: the convolutions to compute in int8, by their names in the network, and the smallest and the largest value
         of each one's input.
+    offset: R, G and B in levels of 255, which the last convolution adds.
     """
-    return _Builder(fold_batch_norms(net), ranges or {}).model()
+    return _Builder(fold_batch_norms(net), ranges or {}, offset).model()
 
 
 class _Builder:
-    def __init__(self, net: SRResNet, ranges: Ranges):
-        self._net, self._ranges = net, ranges
+    def __init__(self, net: SRResNet, ranges: Ranges, offset: Offset):
+        self._net, self._ranges, self._offset = net, ranges, offset
         self._names = {module: name for name, module in net.named_modules()}
 
     def model(self) -> ov.Model:
@@ -67,8 +69,8 @@ class _Builder:
         tail = self._net.tail_conv
         shifted = [F.pad(tail.weight, (right, 1 - right, down, 1 - down)) for down in range(2) for right in range(2)]
         kernel = F.pixel_unshuffle(torch.stack(shifted, 1).flatten(0, 1), 2)
-        bias = tail.bias.repeat_interleave(4)
-        return op.depth_to_space(self._convolve(x, tail, kernel * 127.5, bias * 127.5 + 127.5), "depth_first", 2)
+        bias = (tail.bias * 127.5 + 127.5 + torch.tensor(self._offset)).repeat_interleave(4)
+        return op.depth_to_space(self._convolve(x, tail, kernel * 127.5, bias), "depth_first", 2)
 
     def _convolve(
         self, x: ov.Node, conv: nn.Conv2d, kernel: Tensor | None = None, bias: Tensor | None = None

@@ -15,11 +15,13 @@ MAX_LOSS = 0.03
 class Int8:
     """weights_sha256: of the weights file for which this holds.
     ranges: convolution -> smallest and largest value of its input, which 256 levels share; the others stay in fp32.
+    offset: R, G and B in levels of 255, added to the picture so that its mean colour is that of fp32.
     psnr_lost: dB, by the name of the images it was measured on. calibration: where the ranges come from.
     """
 
     weights_sha256: str
     ranges: dict[str, tuple[float, float]]
+    offset: tuple[float, float, float]
     psnr_lost: dict[str, float]
     calibration: str
 
