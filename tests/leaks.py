@@ -19,10 +19,10 @@ def check_leaks(study: Study, wire: Wire, markup: list[str]) -> None:
     pattern = re.compile("|".join(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in secrets), re.IGNORECASE)
     assert pattern.search('{"id": 7310001}')
     assert pattern.search("/pictures/x_srgan.png")
-    # The random part of an address can hold any short word.
-    address = re.compile(rf"{re.escape(study.token)}|(?<=/picture/)[\w-]{{22}}(?![\w-])")
+    # Random tokens, the study's and the trials', can hold any short word.
+    token = re.compile(rf"{re.escape(study.token)}|(?<=[/\"])[\w-]{{22}}(?![\w-])")
     for text in (*wire.texts, *markup):
-        text = address.sub("", text)
+        text = token.sub("", text)
         found = pattern.search(text)
         assert found is None, text[max(0, found.start() - 100) : found.end() + 100]
     # Scores of the examples are all that a picture's surroundings tell.
