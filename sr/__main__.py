@@ -3,7 +3,20 @@
 import argparse
 import sys
 
-from sr.commands import bench, blend, curves, download, evaluate, export, figure, inspect, pack, quantize, upscale
+from sr.commands import (
+    bench,
+    blend,
+    centre,
+    curves,
+    download,
+    evaluate,
+    export,
+    figure,
+    inspect,
+    pack,
+    quantize,
+    upscale,
+)
 from sr.errors import SRError
 
 COMMANDS = {
@@ -15,6 +28,7 @@ COMMANDS = {
     "pack": pack,
     "curves": curves,
     "blend": blend,
+    "centre": centre,
     "quantize": quantize,
     "export": export,
     "bench": bench,

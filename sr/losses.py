@@ -162,6 +162,19 @@ class DiscriminatorLoss(nn.Module):
         return (F.softplus(-real) + self.smoothing * real).mean() + F.softplus(fake).mean()
 
 
+def shifted(sr: Tensor, hr: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Both by so many pixels down and to the right; what leaves at one side comes in at the other.
+
+    VGG's pooling and D's strides have periods of 2 to 16 pixels and crops begin at multiples of 4: without shifts the
+    generator learns grids that please the networks at that one position.
+    """
+    rows, columns = (
+        (torch.arange(side, device=sr.device) - by) % side for side, by in zip(sr.shape[2:], shift, strict=True)
+    )
+    images = (images.index_select(2, rows).index_select(3, columns) for images in (sr, hr))
+    return tuple(image.contiguous(memory_format=torch.channels_last) for image in images)
+
+
 def _build(blocks: tuple[int, ...], block: int, conv: int) -> nn.Sequential:
     """VGG's feature extractor up to the activation of a block's conv-th convolution, numbered as in torchvision."""
     layers: list[nn.Module] = []

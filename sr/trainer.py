@@ -24,10 +24,12 @@ from sr.losses import (
     RecursiveSupervisionLoss,
     TotalVariationLoss,
     VGGLoss,
+    shifted,
 )
 from sr.luma import luma
 from sr.models import NETWORKS, Discriminator
 from sr.randomness import seed_all
+from sr.replay import Replayed
 
 
 class Trainer:
@@ -53,6 +55,10 @@ class Trainer:
         seed_all(config.seed)
         torch.backends.cudnn.benchmark = True  # all batches have one shape
         self.config, self.device, self.parent_card = config, device, parent_card
+        # DRCN's loss changes with the schedule; gradients that processes exchange cannot be recorded like this.
+        self._is_replayed = (
+            config.cuda_graph and device.type == "cuda" and config.network != "drcn" and not dist.is_initialized()
+        )
         self.step = 0  # finished iterations
         self.seconds = 0.0  # of training, over all resumed parts
         self.generator = NETWORKS[config.network].from_settings(config)
@@ -64,6 +70,7 @@ class Trainer:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         self.generator_optimizer = self._adam(self.generator)
+        self._no_shift = torch.zeros(2, dtype=torch.int64, device=device)
         self.average = MovingAverage(self.generator, config.ema_decay) if config.ema_decay is not None else None
         self.discriminator = None
         if config.is_gan:
@@ -74,6 +81,7 @@ class Trainer:
         # The same networks, with gradients averaged over the processes.
         self._generator = self._distribute(self.generator)
         self._discriminator = self._distribute(self.discriminator)
+        self._iteration = Replayed(self._iterate) if self._is_replayed else self._iterate
 
     def _prepare(self, network: nn.Module) -> nn.Module:
         if self.config.sync_batch_norm and dist.is_initialized():
@@ -89,7 +97,8 @@ class Trainer:
     def _compile(self) -> None:
         """Compiles in place, which leaves the names in the state dicts alone."""
         wanted = self.config.compile
-        if wanted == "always" or (wanted == "auto" and self.device.type == "cuda" and find_spec("triton") is not None):
+        pays = self.device.type == "cuda" and not self._is_replayed and find_spec("triton") is not None
+        if wanted == "always" or (wanted == "auto" and pays):
             losses = [loss for _, loss in self.terms.values()]
             for network in [self.generator, self.discriminator, *losses]:
                 if network is not None:
@@ -98,7 +107,16 @@ class Trainer:
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         betas = (self.config.beta1, self.config.beta2)
         fused = self.device.type in ("cpu", "cuda")
-        return torch.optim.Adam(network.parameters(), betas=betas, weight_decay=self.config.weight_decay, fused=fused)
+        # A recorded step reads its learning rate from the device.
+        lr = torch.zeros((), device=self.device) if self._is_replayed else self.config.lr
+        return torch.optim.Adam(
+            network.parameters(),
+            lr,
+            betas,
+            weight_decay=self.config.weight_decay,
+            fused=fused,
+            capturable=self._is_replayed,
+        )
 
     def _generator_terms(self, vgg_weights: Path | None) -> dict[str, tuple[float, nn.Module]]:
         """Weight and loss of every configured term of G's loss."""
@@ -147,13 +165,20 @@ class Trainer:
         channel; and for a GAN "discriminator", "d_real" and "d_fake" (mean D(I)), "d_accuracy" (share of right
         answers) and "grad_norm_d".
         """
-        lr, hr = self._as_the_networks_take(lr, hr)
         self._follow_schedule()
+        shift = torch.randint(0, 16, (2,)).to(self.device) if self.config.shift_losses else self._no_shift
+        logged = self._iteration(lr, hr, shift)
+        self.step += 1
+        return logged
+
+    def _iterate(self, lr: Tensor, hr: Tensor, shift: Tensor) -> dict[str, Tensor]:
+        """What of an iteration happens on the device. shift: int64 (2,), see `sr.losses.shifted`."""
+        lr, hr = self._as_the_networks_take(lr, hr)
         with self._autocast():
             sr = self._generator(lr)
         sr = sr.float()
         if self.config.shift_losses:
-            sr, hr = _shifted(sr, hr)
+            sr, hr = shifted(sr, hr, shift)
         logged = self._discriminator_step(sr.detach(), hr) if self.discriminator is not None else {}
         losses = self.generator_losses(sr, hr)
         logged |= losses
@@ -162,7 +187,6 @@ class Trainer:
         logged["colour_shift"] = (_picture(sr.detach(), hr) - hr).mean((0, 2, 3)).abs().max() * self._levels
         if self.average is not None:
             self.average.update()
-        self.step += 1
         return {name: value.detach() for name, value in logged.items()}
 
     @property
@@ -187,7 +211,11 @@ class Trainer:
         rates["discriminator_optimizer"] = self.config.discriminator_lr or self.config.lr
         for name, optimizer in self._optimizers().items():
             for group in optimizer.param_groups:
-                group["lr"] = rates[name] * self.lr_factor()
+                rate = rates[name] * self.lr_factor()
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
 
     def _discriminator_step(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         with self._autocast():
@@ -258,16 +286,11 @@ class Trainer:
         self.step, self.seconds, self.parent_card = state["step"], state["seconds"], state["parent_card"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-
-
-def _shifted(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-    """Both by the same random 0 to 15 pixels down and to the right; what leaves at one side comes in at the other.
-
-    VGG's pooling and D's strides have periods of 2 to 16 pixels and crops begin at multiples of 4: without shifts the
-    generator learns grids that please the networks at that one position.
-    """
-    by = tuple(torch.randint(0, 16, (2,)).tolist())
-    return tuple(images.roll(by, (2, 3)).contiguous(memory_format=torch.channels_last) for images in (sr, hr))
+        for optimizer in self._optimizers().values():
+            for group in optimizer.param_groups:
+                # A checkpoint may come from another kind of device.
+                group["lr"] = torch.zeros((), device=self.device) if self._is_replayed else self.config.lr
+                group["capturable"] = self._is_replayed
 
 
 def _picture(output: Tensor, hr: Tensor) -> Tensor:

@@ -50,6 +50,13 @@ def test_output_depends_on_the_receptive_field_alone():
     assert difference[: 4 * radius].max() > 0
 
 
+@pytest.mark.parametrize("side", [2, 4])
+def test_the_last_convolution_by_cells_is_the_same(side):
+    tail, image = SRResNet(num_blocks=1, channels=4).tail_conv.double(), torch.rand(2, 4, 12, 20, dtype=torch.float64)
+    plain = torch.nn.functional.conv2d(image, tail.weight, tail.bias, padding=4)
+    assert torch.allclose(tail.by_cells(image, side), plain, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("scale", [0, 1, 3, 6])
 def test_impossible_scale_is_refused(scale):
     with pytest.raises(ValueError, match="power of two"):

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sr.batches import BatchSource
 from sr.config import TrainConfig
 from sr.data import Images
+from sr.replay import WARM_UP
 from sr.trainer import Trainer
 
 
@@ -73,7 +74,8 @@ def _train(
     with FlopCounterMode(display=False) if config.compile == "never" else nullcontext() as counter:
         float(trainer.train_step(*next(batches))["generator"])  # float waits for the device
     first = time.monotonic() - started
-    float(trainer.train_step(*next(batches))["generator"])
+    for _ in range(WARM_UP):  # a CUDA graph is recorded in the last one
+        float(trainer.train_step(*next(batches))["generator"])
     begun, started = trainer.step, time.monotonic()
     while trainer.step == begun or time.monotonic() - started < seconds:
         logged = trainer.train_step(*next(batches))
