@@ -74,7 +74,7 @@ def _train(
     with FlopCounterMode(display=False) if config.compile == "never" else nullcontext() as counter:
         float(trainer.train_step(*next(batches))["generator"])  # float waits for the device
     first = time.monotonic() - started
-    for _ in range(WARM_UP):  # a CUDA graph is recorded in the last one
+    for _ in range(WARM_UP if device.type == "cuda" else 1):  # a CUDA graph is recorded in the last one
         float(trainer.train_step(*next(batches))["generator"])
     begun, started = trainer.step, time.monotonic()
     while trainer.step == begun or time.monotonic() - started < seconds:
