@@ -9,40 +9,39 @@ from torch import Tensor
 WARM_UP = 3  # calls that run as they are: optimizers make their states, cuDNN chooses its algorithms
 
 
-class Replayed:
-    """`function`, without the host's time for launching its kernels one by one.
+class Replay:
+    """Calls a function without the host's time for launching its kernels one by one.
 
-    function: takes and returns tensors on one CUDA device, which always have the same shapes, and waits for nothing;
-        what else it reads or changes are tensors that stay where they are.
-
-    Its results are valid until the next call.
+    The function takes and returns tensors on one CUDA device, which always have the same shapes, and waits for nothing;
+    what else it reads or changes are tensors that stay where they are. It is not kept: who owns a replay can be freed.
     """
 
-    def __init__(self, function: Callable[..., dict[str, Tensor]]):
-        self._function = function
+    def __init__(self):
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, *inputs: Tensor) -> dict[str, Tensor]:
+    def __call__(self, function: Callable[..., dict[str, Tensor]], *inputs: Tensor) -> dict[str, Tensor]:
+        """What the function, the same at each call, makes of the inputs; valid until the next call."""
         self._calls += 1
         if self._calls <= WARM_UP:
-            return self._on_another_stream(inputs)
+            return _on_another_stream(function, inputs)
         if self._graph is None:
             self._inputs = [tensor.clone() for tensor in inputs]
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):
-                self._results = self._function(*self._inputs)
+                self._results = function(*self._inputs)
         for own, given in zip(self._inputs, inputs, strict=True):
             own.copy_(given)
         self._graph.replay()
         return self._results
 
-    def _on_another_stream(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Recording cannot use the default stream, and what the first calls set up must not belong to it."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*capturable=True.*")  # it will be
-            results = self._function(*inputs)
-        torch.cuda.current_stream().wait_stream(stream)
-        return results
+
+def _on_another_stream(function: Callable[..., dict[str, Tensor]], inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Recording cannot use the default stream, and what the first calls set up must not belong to it."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*capturable=True.*")  # it will be
+        results = function(*inputs)
+    torch.cuda.current_stream().wait_stream(stream)
+    return results

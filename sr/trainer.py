@@ -29,7 +29,7 @@ from sr.losses import (
 from sr.luma import luma
 from sr.models import NETWORKS, Discriminator
 from sr.randomness import seed_all
-from sr.replay import Replayed
+from sr.replay import Replay
 
 
 class Trainer:
@@ -56,9 +56,8 @@ class Trainer:
         torch.backends.cudnn.benchmark = True  # all batches have one shape
         self.config, self.device, self.parent_card = config, device, parent_card
         # DRCN's loss changes with the schedule; gradients that processes exchange cannot be recorded like this.
-        self._is_replayed = (
-            config.cuda_graph and device.type == "cuda" and config.network != "drcn" and not dist.is_initialized()
-        )
+        replayable = device.type == "cuda" and config.network != "drcn" and not dist.is_initialized()
+        self._replay = Replay() if config.cuda_graph and replayable else None
         self.step = 0  # finished iterations
         self.seconds = 0.0  # of training, over all resumed parts
         self.generator = NETWORKS[config.network].from_settings(config)
@@ -81,7 +80,6 @@ class Trainer:
         # The same networks, with gradients averaged over the processes.
         self._generator = self._distribute(self.generator)
         self._discriminator = self._distribute(self.discriminator)
-        self._iteration = Replayed(self._iterate) if self._is_replayed else self._iterate
 
     def _prepare(self, network: nn.Module) -> nn.Module:
         if self.config.sync_batch_norm and dist.is_initialized():
@@ -97,7 +95,7 @@ class Trainer:
     def _compile(self) -> None:
         """Compiles in place, which leaves the names in the state dicts alone."""
         wanted = self.config.compile
-        pays = self.device.type == "cuda" and not self._is_replayed and find_spec("triton") is not None
+        pays = self.device.type == "cuda" and self._replay is None and find_spec("triton") is not None
         if wanted == "always" or (wanted == "auto" and pays):
             losses = [loss for _, loss in self.terms.values()]
             for network in [self.generator, self.discriminator, *losses]:
@@ -108,14 +106,14 @@ class Trainer:
         betas = (self.config.beta1, self.config.beta2)
         fused = self.device.type in ("cpu", "cuda")
         # A recorded step reads its learning rate from the device.
-        lr = torch.zeros((), device=self.device) if self._is_replayed else self.config.lr
+        lr = torch.zeros((), device=self.device) if self._replay else self.config.lr
         return torch.optim.Adam(
             network.parameters(),
             lr,
             betas,
             weight_decay=self.config.weight_decay,
             fused=fused,
-            capturable=self._is_replayed,
+            capturable=self._replay is not None,
         )
 
     def _generator_terms(self, vgg_weights: Path | None) -> dict[str, tuple[float, nn.Module]]:
@@ -167,7 +165,8 @@ class Trainer:
         """
         self._follow_schedule()
         shift = torch.randint(0, 16, (2,)).to(self.device) if self.config.shift_losses else self._no_shift
-        logged = self._iteration(lr, hr, shift)
+        inputs = lr, hr, shift
+        logged = self._iterate(*inputs) if self._replay is None else self._replay(self._iterate, *inputs)
         self.step += 1
         return logged
 
@@ -289,8 +288,8 @@ class Trainer:
         for optimizer in self._optimizers().values():
             for group in optimizer.param_groups:
                 # A checkpoint may come from another kind of device.
-                group["lr"] = torch.zeros((), device=self.device) if self._is_replayed else self.config.lr
-                group["capturable"] = self._is_replayed
+                group["lr"] = torch.zeros((), device=self.device) if self._replay else self.config.lr
+                group["capturable"] = self._replay is not None
 
 
 def _picture(output: Tensor, hr: Tensor) -> Tensor:

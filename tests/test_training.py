@@ -1,7 +1,9 @@
+import gc
 import json
 import os
 import re
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -126,6 +128,20 @@ def test_shifts_before_the_losses_move_sr_and_hr_together():
     for still, shifted in zip(*logged, strict=True):
         for name in ("content", "grad_norm_g", "colour_shift"):
             assert shifted[name].item() == pytest.approx(still[name].item(), rel=1e-3), name
+
+
+def test_a_trainer_is_freed_when_nobody_holds_it():
+    """The next training needs its memory, and processes that train together must leave their group before they end."""
+    config = load_config("srgan-mse", {"num_blocks": 1, "channels": 4, "discriminator_channels": 4, "crop_size": 32})
+    trainer = Trainer(config, torch.device("cpu"))
+    trainer.train_step(*(torch.zeros(2, 3, side, side, dtype=torch.uint8) for side in (8, 32)))
+    gone = weakref.ref(trainer)
+    gc.disable()
+    try:
+        del trainer
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_compiled_networks_keep_their_names():
