@@ -1,13 +1,10 @@
-"""What only a GPU can show; without one nothing here runs."""
+"""Training steps replayed as CUDA graphs; without a GPU nothing here runs."""
 
-import numpy as np
 import pytest
 import torch
 
 from sr.config import load_config
-from sr.inference import engine
 from sr.trainer import Trainer
-from tests.networks import picture, small_net
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 GAN = {"num_blocks": 2, "channels": 8, "discriminator_channels": 4, "crop_size": 32, "batch_size": 2, "minutes": 1}
@@ -27,13 +24,3 @@ def test_a_replayed_step_trains_as_the_plain_one_does():
         weights.append(trainer.result()["tail_conv.weight"])
     replayed, plain = weights
     assert (plain - start).norm() > 20 * (replayed - plain).norm()
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_a_gpu_makes_the_same_picture(precision):
-    window = picture(24, 30)
-    on_cpu, on_gpu = (
-        engine(small_net(), torch.device(device), kind)(window).astype(float)
-        for device, kind in (("cpu", "fp32"), ("cuda", precision))
-    )
-    assert np.abs(on_cpu - on_gpu).mean() < {"fp32": 0.01, "bf16": 1.0, "fp16": 0.2}[precision]
