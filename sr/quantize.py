@@ -85,7 +85,7 @@ def quantise(weights: Path, data: Sequence[Path], benchmarks: Sequence[Benchmark
     wanted = [exact(lr).astype(np.int16) for lr, _ in held_out]
     order = rank(net, ranges, [lr for lr, _ in held_out[:RANKING]], wanted[:RANKING])
     points, engines = [Point(list(ranges), None)], [exact]
-    for count in range(MOST_KEPT + 1):
+    for count in range(min(MOST_KEPT, len(order) - 1) + 1):
         kept = order[:count]
         in_int8 = {name: limits for name, limits in ranges.items() if name not in kept}
         offset = tuple((colour - _mean_colour(OpenVINONetwork(net, in_int8), pictures)).tolist())
