@@ -1,13 +1,12 @@
 """Weights between two generators (network interpolation, Wang et al. 2018, section 3.4)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sr.card import command_line
+from sr.card import amended_card
 from sr.errors import SRError
 from sr.inference import load_network
 from sr.models import architecture
@@ -29,9 +28,5 @@ def blend(start: Path, end: Path, share: float) -> tuple[dict[str, Tensor], dict
         key: torch.lerp(other[key], value, share) if value.is_floating_point() else value
         for key, value in last.state_dict().items()
     }
-    card = json.loads(end.with_suffix(".json").read_text(encoding="utf-8"))
-    card["blend"] = {"command": command_line(), "share": share, "start": start.name, "end": end.name}
     mixed = f"the weights are {share:g} of the trained ones and {1 - share:g} of those they started from"
-    card["departures"] = [*card.get("departures", []), mixed]
-    card["metrics"] = {}  # END's figures are not the result's
-    return state, card
+    return state, amended_card(end, "blend", {"share": share, "start": start.name, "end": end.name}, mixed)

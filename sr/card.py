@@ -1,5 +1,6 @@
 """Model cards: what a weights file is, what made it and how good it measured."""
 
+import json
 import os
 import shlex
 import sys
@@ -70,6 +71,18 @@ def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks:
         "seconds_in_all": sum(stage["seconds"] for stage in stages),
         "metrics": metrics,
     }
+
+
+def amended_card(weights: Path, key: str, facts: dict[str, Any], departure: str) -> dict[str, Any]:
+    """The card beside `weights` for what was made of them without training.
+
+    key, facts: what was done; the command joins them. departure: the phrase for it.
+    """
+    card = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    card[key] = {"command": command_line()} | facts
+    card["departures"] = list(dict.fromkeys([*card.get("departures", []), departure]))
+    card["metrics"] = {}  # those of the weights before
+    return card
 
 
 def _describe_loss(trainer: Trainer) -> str:

@@ -1,6 +1,5 @@
 """Colours of a generator set right after its training."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sr.card import command_line
+from sr.card import amended_card
 from sr.data import find_files, read_or_reason
 from sr.errors import SRError
 from sr.inference import engine, load_network
@@ -44,15 +43,8 @@ def centre(
     shift = _mean_shift(network, chosen, device)
     with torch.no_grad():
         network.tail_conv.bias -= torch.from_numpy(shift * LEVEL)
-    card = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
-    card["centred"] = {
-        "command": command_line(),
-        "images": len(chosen),
-        "shift_before": [round(value, 3) for value in shift.tolist()],
-    }
-    card["departures"] = list(dict.fromkeys([*card.get("departures", []), DEPARTURE]))
-    card["metrics"] = {}  # those of the weights before
-    return network.state_dict(), card, shift
+    facts = {"images": len(chosen), "shift_before": [round(value, 3) for value in shift.tolist()]}
+    return network.state_dict(), amended_card(weights, "centred", facts, DEPARTURE), shift
 
 
 def _mean_shift(network: SRResNet, files: list[Path], device: torch.device) -> np.ndarray:

@@ -167,6 +167,8 @@ def shifted(sr: Tensor, hr: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
 
     VGG's pooling and D's strides have periods of 2 to 16 pixels and crops begin at multiples of 4: without shifts the
     generator learns grids that please the networks at that one position.
+
+    sr, hr: (N, C, H, W). shift: int64 (2,) on their device, so that the host need not know it.
     """
     rows, columns = (
         (torch.arange(side, device=sr.device) - by) % side for side, by in zip(sr.shape[2:], shift, strict=True)

@@ -69,7 +69,6 @@ class Trainer:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         self.generator_optimizer = self._adam(self.generator)
-        self._no_shift = torch.zeros(2, dtype=torch.int64, device=device)
         self.average = MovingAverage(self.generator, config.ema_decay) if config.ema_decay is not None else None
         self.discriminator = None
         if config.is_gan:
@@ -105,16 +104,18 @@ class Trainer:
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         betas = (self.config.beta1, self.config.beta2)
         fused = self.device.type in ("cpu", "cuda")
-        # A recorded step reads its learning rate from the device.
-        lr = torch.zeros((), device=self.device) if self._replay else self.config.lr
         return torch.optim.Adam(
             network.parameters(),
-            lr,
+            self._learning_rate(),
             betas,
             weight_decay=self.config.weight_decay,
             fused=fused,
             capturable=self._replay is not None,
         )
+
+    def _learning_rate(self) -> Tensor | float:
+        """For an optimizer to hold until `_follow_schedule` sets it; a recorded step reads it from the device."""
+        return self.config.lr if self._replay is None else torch.zeros((), device=self.device)
 
     def _generator_terms(self, vgg_weights: Path | None) -> dict[str, tuple[float, nn.Module]]:
         """Weight and loss of every configured term of G's loss."""
@@ -164,19 +165,20 @@ class Trainer:
         answers) and "grad_norm_d".
         """
         self._follow_schedule()
-        shift = torch.randint(0, 16, (2,)).to(self.device) if self.config.shift_losses else self._no_shift
-        inputs = lr, hr, shift
+        inputs = [lr, hr]
+        if self.config.shift_losses:
+            inputs.append(torch.randint(0, 16, (2,)).to(self.device))
         logged = self._iterate(*inputs) if self._replay is None else self._replay(self._iterate, *inputs)
         self.step += 1
         return logged
 
-    def _iterate(self, lr: Tensor, hr: Tensor, shift: Tensor) -> dict[str, Tensor]:
-        """What of an iteration happens on the device. shift: int64 (2,), see `sr.losses.shifted`."""
+    def _iterate(self, lr: Tensor, hr: Tensor, shift: Tensor | None = None) -> dict[str, Tensor]:
+        """What of an iteration happens on the device. shift: see `sr.losses.shifted`."""
         lr, hr = self._as_the_networks_take(lr, hr)
         with self._autocast():
             sr = self._generator(lr)
         sr = sr.float()
-        if self.config.shift_losses:
+        if shift is not None:
             sr, hr = shifted(sr, hr, shift)
         logged = self._discriminator_step(sr.detach(), hr) if self.discriminator is not None else {}
         losses = self.generator_losses(sr, hr)
@@ -288,7 +290,7 @@ class Trainer:
         for optimizer in self._optimizers().values():
             for group in optimizer.param_groups:
                 # A checkpoint may come from another kind of device.
-                group["lr"] = torch.zeros((), device=self.device) if self._replay else self.config.lr
+                group["lr"] = self._learning_rate()
                 group["capturable"] = self._replay is not None
 
 
