@@ -40,15 +40,16 @@ def centre(
     if not files:
         raise SRError(f"no image in {', '.join(map(str, folders))}")
     chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)]
-    shift = _mean_shift(network, chosen, device)
+    shifts = _shifts(network, chosen, device)
+    shift = shifts.mean(0)
     with torch.no_grad():
         network.tail_conv.bias -= torch.from_numpy(shift * LEVEL)
-    facts = {"images": len(chosen), "shift_before": [round(value, 3) for value in shift.tolist()]}
+    facts = {"images": len(shifts), "shift_before": [round(value, 3) for value in shift.tolist()]}
     return network.state_dict(), amended_card(weights, "centred", facts, DEPARTURE), shift
 
 
-def _mean_shift(network: SRResNet, files: list[Path], device: torch.device) -> np.ndarray:
-    """Mean over the images of the mean of SR - HR, (3,), in 1/255."""
+def _shifts(network: SRResNet, files: list[Path], device: torch.device) -> np.ndarray:
+    """Every usable image's mean of SR - HR, (N, 3), in 1/255."""
     upscaler = Upscaler("centring", engine(network, device, "fp32"))
     shifts = []
     for file in tqdm(files, unit="image", desc="mean colours"):
@@ -58,4 +59,4 @@ def _mean_shift(network: SRResNet, files: list[Path], device: torch.device) -> n
             shifts.append((upscaler.upscale(lr).astype(np.float64) - hr).mean((0, 1)))
     if not shifts:
         raise SRError(f"none of the {len(files)} images could be used")
-    return np.mean(shifts, 0)
+    return np.stack(shifts)
