@@ -15,6 +15,7 @@ from sr.commands import (
     inspect,
     pack,
     quantize,
+    render,
     upscale,
 )
 from sr.errors import SRError
@@ -25,6 +26,7 @@ COMMANDS = {
     "download": download,
     "figure": figure,
     "inspect": inspect,
+    "render": render,
     "pack": pack,
     "curves": curves,
     "blend": blend,

@@ -42,6 +42,7 @@ def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks:
     metrics: protocol -> set -> figures. ranks: processes that trained together.
     """
     config = trainer.config
+    named = {key: path for key in ("init", "teacher") if (path := getattr(config, key)) is not None}
     stage = {
         "command": command_line(),
         "loss": _describe_loss(trainer),
@@ -52,7 +53,7 @@ def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks:
         "hardware": f"{ranks} x {hardware(trainer.device)}" if ranks > 1 else hardware(trainer.device),
         "precision": config.precision,
         "data": {"images": len(images), "megapixels": round(images.pixels / 1e6), "folders": images.counts},
-        "config": asdict(config) | {"init": _portable(config.init) if config.init else None},
+        "config": asdict(config) | {key: _portable(path) for key, path in named.items()},
         "versions": {"sr": sr.__version__, "torch": torch.__version__},
     }
     stages = [*(trainer.parent_card or {}).get("training", []), stage]

@@ -24,6 +24,8 @@ CHOICES = {
 RGB_ONLY = {
     "adversarial_weight": 0.0,
     "chroma_weight": 0.0,
+    "colour_weight": 0.0,
+    "teacher": None,
     "grid_weight": 0.0,
     "tv_weight": 0.0,
     "freeze_batch_norm": False,
@@ -52,8 +54,10 @@ class TrainConfig:
     # loss: the weighted sum of its terms
     content: str = "mse"
     content_weight: float = 1.0
+    teacher: str | None = None  # as init; the content loss compares with this generator's pictures (`sr.teaching`)
     pixel_weight: float = 0.0  # not in the paper
     chroma_weight: float = 0.0  # L1 on Cb and Cr, against coloured grain; not in the paper
+    colour_weight: float = 0.0  # L1 on the mean colours of windows of 32 pixels; not in the paper
     grid_weight: float = 0.0  # against grids of the upsampling's period; not in the paper
     adversarial_weight: float = 0.0  # above 0 makes it a GAN; the paper's is 1e-3
     label_smoothing: float = 0.0  # D learns HR as 1 minus so much; not in the paper
@@ -142,8 +146,8 @@ class TrainConfig:
 
 
 # What the networks are and the run's name: a checkpoint's weights fit no other.
-FIXED_ON_RESUME = {"name", "network", "num_blocks", "channels", "scale", "discriminator_channels", "init", "crop_size"}
-FIXED_ON_RESUME |= {"adversarial_weight", "ema_decay", "seed"}
+FIXED_ON_RESUME = {"name", "network", "num_blocks", "channels", "scale", "discriminator_channels", "crop_size"}
+FIXED_ON_RESUME |= {"init", "teacher", "adversarial_weight", "ema_decay", "seed"}
 
 
 def presets() -> dict[str, str]:

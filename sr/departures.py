@@ -41,6 +41,12 @@ def departures(trainer: Trainer) -> list[str]:
         result.append(f"an L1 term on the pixels, weight {config.pixel_weight:g}")
     if config.chroma_weight:
         result.append(f"an L1 term on Cb and Cr, weight {config.chroma_weight:g}")
+    if config.colour_weight:
+        result.append(f"an L1 term on mean colours, weight {config.colour_weight:g}")
+    if config.teacher:
+        result.append(
+            "the content loss compares with a teacher's pictures instead of HR, except where HR is text or a drawing"
+        )
     if config.grid_weight:
         result.append(f"a term against grids of 4 pixels, weight {config.grid_weight:g}")
     if config.adversarial_weight not in (0, 1e-3):

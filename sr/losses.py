@@ -69,6 +69,19 @@ class ChromaLoss(nn.Module):
         return torch.einsum("kc,nchw->nkhw", self.matrix, sr - hr).abs().mean()
 
 
+class ColourLoss(nn.Module):
+    """Mean absolute difference of the mean colours of windows of 32 x 32 pixels. Not in the paper.
+
+    Texture that a generator invents may be brighter or darker, on the whole, than what it stands for.
+    """
+
+    description = "l1 of mean colours"
+    WINDOW = 32
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return F.avg_pool2d(sr - hr, min(self.WINDOW, *hr.shape[2:])).abs().mean()
+
+
 class GridLoss(nn.Module):
     """What depends on a pixel's position in its LR pixel: a grid of 4 pixels, which HR never has. Not in the paper.
 
@@ -162,19 +175,20 @@ class DiscriminatorLoss(nn.Module):
         return (F.softplus(-real) + self.smoothing * real).mean() + F.softplus(fake).mean()
 
 
-def shifted(sr: Tensor, hr: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Both by so many pixels down and to the right; what leaves at one side comes in at the other.
+def shifted(shift: Tensor, *images: Tensor) -> tuple[Tensor, ...]:
+    """All images by so many pixels down and to the right; what leaves at one side comes in at the other.
 
     VGG's pooling and D's strides have periods of 2 to 16 pixels and crops begin at multiples of 4: without shifts the
     generator learns grids that please the networks at that one position.
 
-    sr, hr: (N, C, H, W). shift: int64 (2,) on their device, so that the host need not know it.
+    images: (N, C, H, W), all of one size. shift: int64 (2,) on their device, so that the host need not know it.
     """
     rows, columns = (
-        (torch.arange(side, device=sr.device) - by) % side for side, by in zip(sr.shape[2:], shift, strict=True)
+        (torch.arange(side, device=shift.device) - by) % side
+        for side, by in zip(images[0].shape[2:], shift, strict=True)
     )
-    images = (images.index_select(2, rows).index_select(3, columns) for images in (sr, hr))
-    return tuple(image.contiguous(memory_format=torch.channels_last) for image in images)
+    moved = (image.index_select(2, rows).index_select(3, columns) for image in images)
+    return tuple(image.contiguous(memory_format=torch.channels_last) for image in moved)
 
 
 def _build(blocks: tuple[int, ...], block: int, conv: int) -> nn.Sequential:

@@ -46,8 +46,12 @@ def check_new(out: Path) -> None:
 def prepare(config: TrainConfig, resources: Resources, resumed: dict[str, Any] | None = None) -> Trainer:
     """The trainer of a run. Raises SRError for weights to start from that are missing or do not fit."""
     # What a resumed run started from is in its checkpoint.
-    initial, parent_card = (None, None) if resumed else _initial(config)
-    return Trainer(config, resources.device, initial, parent_card, resources.vgg)
+    initial, parent_card = (None, None) if resumed or config.init is None else _fitting(config, "init")
+    teacher = None
+    if config.teacher is not None:
+        teacher = NETWORKS[config.network].from_settings(config)
+        teacher.load_state_dict(_fitting(config, "teacher")[0])
+    return Trainer(config, resources.device, initial, parent_card, resources.vgg, teacher)
 
 
 def run(
@@ -73,16 +77,15 @@ def run(
     return finished, path
 
 
-def _initial(config: TrainConfig) -> tuple[dict[str, torch.Tensor] | None, dict[str, Any] | None]:
-    """The state dict and model card that `init` names, checked against the configured generator."""
-    if config.init is None:
-        return None, None
-    path = Path(config.init)
+def _fitting(config: TrainConfig, key: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The state dict and model card that a setting names, checked against the configured generator."""
+    name = getattr(config, key)
+    path = Path(name)
     if path.suffix != ".safetensors":
-        path = WEIGHTS / f"{config.init}.safetensors"
+        path = WEIGHTS / f"{name}.safetensors"
     network = load_network(path)
     with torch.device("meta"):
         wanted = architecture(NETWORKS[config.network].from_settings(config))
     if architecture(network) != wanted:
-        raise SRError(f"init: {path} has {architecture(network)}, the configuration asks for {wanted}")
+        raise SRError(f"{key}: {path} has {architecture(network)}, the configuration asks for {wanted}")
     return network.state_dict(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))

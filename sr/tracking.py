@@ -20,6 +20,7 @@ TAGS = {
     "content": "loss/content",
     "pixel": "loss/pixel",
     "chroma": "loss/chroma",
+    "colour": "loss/colour",
     "grid": "loss/grid",
     "adversarial": "loss/adversarial",
     "tv": "loss/tv",

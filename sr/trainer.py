@@ -16,6 +16,7 @@ from sr.config import TrainConfig
 from sr.errors import SRError
 from sr.losses import (
     ChromaLoss,
+    ColourLoss,
     DiscriminatorLoss,
     GeneratorAdversarialLoss,
     GridLoss,
@@ -30,6 +31,7 @@ from sr.luma import luma
 from sr.models import NETWORKS, Discriminator
 from sr.randomness import seed_all
 from sr.replay import Replay
+from sr.teaching import lesson
 
 
 class Trainer:
@@ -37,6 +39,7 @@ class Trainer:
 
     initial_weights: the generator's state dict to start from; parent_card: its model card.
     vgg_weights: see `sr.losses.VGGLoss`.
+    teacher: the generator that the configuration names as one.
 
     Where a process group is set up (`sr.distributed`), gradients are averaged over its processes.
     Raises SRError when the configuration asks for something that `device` cannot do.
@@ -49,6 +52,7 @@ class Trainer:
         initial_weights: dict[str, Tensor] | None = None,
         parent_card: dict[str, Any] | None = None,
         vgg_weights: Path | None = None,
+        teacher: nn.Module | None = None,
     ):
         if config.sync_batch_norm and device.type != "cuda":
             raise SRError("sync_batch_norm works on CUDA devices alone; leave it out on others")
@@ -68,6 +72,7 @@ class Trainer:
             for module in self.generator.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
+        self.teacher = None if teacher is None else self._prepare(teacher).eval()
         self.generator_optimizer = self._adam(self.generator)
         self.average = MovingAverage(self.generator, config.ema_decay) if config.ema_decay is not None else None
         self.discriminator = None
@@ -130,6 +135,7 @@ class Trainer:
             "content": (config.content_weight, content),
             "pixel": (config.pixel_weight, L1Loss()),
             "chroma": (config.chroma_weight, ChromaLoss()),
+            "colour": (config.colour_weight, ColourLoss()),
             "grid": (config.grid_weight, GridLoss()),
             "adversarial": (config.adversarial_weight, GeneratorAdversarialLoss()),
             "tv": (config.tv_weight, TotalVariationLoss()),
@@ -177,11 +183,12 @@ class Trainer:
         lr, hr = self._as_the_networks_take(lr, hr)
         with self._autocast():
             sr = self._generator(lr)
+            answer = hr if self.teacher is None else lesson(self.teacher, lr, hr)
         sr = sr.float()
         if shift is not None:
-            sr, hr = shifted(sr, hr, shift)
+            sr, hr, answer = shifted(shift, sr, hr, answer)
         logged = self._discriminator_step(sr.detach(), hr) if self.discriminator is not None else {}
-        losses = self.generator_losses(sr, hr)
+        losses = self.generator_losses(sr, hr, answer)
         logged |= losses
         logged["generator"] = sum(self.terms[name][0] * value for name, value in losses.items())
         logged["grad_norm_g"] = self._update(self.generator, self.generator_optimizer, logged["generator"])
@@ -232,8 +239,11 @@ class Trainer:
             "grad_norm_d": norm,
         }
 
-    def generator_losses(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Every configured term of G's loss, not yet weighted. sr: the generator's output; hr: what it should be."""
+    def generator_losses(self, sr: Tensor, hr: Tensor, answer: Tensor) -> dict[str, Tensor]:
+        """Every configured term of G's loss, not yet weighted.
+
+        sr: the generator's output; hr: the original; answer: what the content loss compares with, HR or a teacher's.
+        """
         losses = {}
         for name, (_, loss) in self.terms.items():
             with self._autocast():
@@ -245,7 +255,7 @@ class Trainer:
                 elif name == "tv":
                     losses[name] = loss(sr)
                 elif name == "content":
-                    losses[name] = loss(sr, hr)
+                    losses[name] = loss(sr, answer)
                 else:
                     losses[name] = loss(_picture(sr, hr), hr)
         return losses

@@ -33,6 +33,7 @@ CHECKED = {
     "content": "the content loss",
     "pixel": "the pixel loss",
     "chroma": "the chroma loss",
+    "colour": "the colour loss",
     "grid": "the grid loss",
     "adversarial": "the adversarial loss",
     "tv": "the total-variation loss",

@@ -111,6 +111,7 @@ def test_every_term_of_every_preset_reaches_the_generator(preset, vgg_files):
         "content": config.content_weight,
         "pixel": config.pixel_weight,
         "chroma": config.chroma_weight,
+        "colour": config.colour_weight,
         "grid": config.grid_weight,
         "adversarial": config.adversarial_weight,
         "tv": config.tv_weight,
@@ -120,7 +121,7 @@ def test_every_term_of_every_preset_reaches_the_generator(preset, vgg_files):
     lr, hr = torch.rand(2, planes, 8, 8), torch.rand(2, planes, 32, 32) * 2 - 1
     for name in trainer.terms:
         trainer.generator.zero_grad()
-        trainer.generator_losses(trainer.generator(lr), hr)[name].backward()
+        trainer.generator_losses(trainer.generator(lr), hr, hr)[name].backward()
         for parameter_name, parameter in trainer.generator.named_parameters():
             if (name, parameter_name) == ("tv", "tail_conv.bias"):
                 continue  # total variation does not see a constant
