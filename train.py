@@ -53,7 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
         "--vgg", type=Path, metavar="FILE", help="VGG16 or VGG19 weights (default: torchvision downloads VGG19)"
     )
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings, e.g. lr=2e-4 batch_size=8"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="other settings, e.g. lr=2e-4 batch_size=8",
     )
     parser.add_argument("--benchmark", type=Path, metavar="DIR", help="folder with Set5, Set14, BSD100 to measure on")
     parser.add_argument(

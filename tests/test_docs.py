@@ -89,6 +89,7 @@ def test_every_command_works_as_written(workplace, monkeypatch):
         speed, "measure", partial(speed.measure, overrides=parse_assignments([*SMALL.split(), "init=null"]))
     )
     monkeypatch.setitem(machine.SIZES, "cpu", (64,))
+    monkeypatch.setattr("sr.speed.infer.PICTURE", (32, 32))
     monkeypatch.setattr("torchmetrics.image.LearnedPerceptualImagePatchSimilarity", no_download)
     for command in COMMANDS:
         if not command.startswith("make "):
