@@ -56,8 +56,10 @@ def workplace(tmp_path_factory, vgg_files) -> Path:
 
 
 def run(command: str) -> int:
-    """The command's exit code, in this process, as starting torch takes seconds. Trainings are cut short."""
+    """The command's exit code, in this process, as starting torch takes seconds. What takes long is cut short."""
     words = shlex.split(os.path.expandvars(command))
+    if "--count" in words:
+        words[words.index("--count") + 1] = "2"
     if words[:3] == ["python", "-m", "sr"]:
         return sr_main(words[3:] + (["--seconds", "0.1"] if words[3] == "bench" else []))
     if words[0] == "cp":
@@ -101,6 +103,7 @@ def test_every_command_works_as_written(workplace, monkeypatch):
         "figure.png",
         "report/report.md",
         "runs/srgan/srgan.json",
+        "runs/retouched/srgan.json",
         "runs/curves.png",
         "results/artefacts.csv",
         "results/training/srresnet.png",

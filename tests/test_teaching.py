@@ -54,7 +54,7 @@ def largest_change(a: Path, b: Path, picture: np.ndarray) -> float:
 
 def test_photographs_keep_their_texture_and_get_the_originals_colours(reddish, photos, tmp_path):
     _, lr = hr_and_lr(read_rgb_array(photos / "0.png"))
-    alone = retouch(reddish, photos, tmp_path / "alone", "colour_weight=0")
+    alone = retouch(reddish, photos, tmp_path / "alone", "colour_weight=0", "grid_weight=0")
     assert largest_change(reddish, alone, lr) < 0.5  # nothing to learn: what it gives is what it is to give
 
     coloured = retouch(reddish, photos, tmp_path / "coloured")
@@ -63,14 +63,14 @@ def test_photographs_keep_their_texture_and_get_the_originals_colours(reddish, p
     assert after < 0.5 * before
     card = json.loads(coloured.with_suffix(".json").read_text())
     assert any("teacher's pictures" in departure for departure in card["departures"])
-    assert card["training"][0]["loss"] == "1 * l1 + 4 * l1 of mean colours"
+    assert card["training"][0]["loss"] == "1 * l1 + 8 * l1 of mean colours + 1 * grid of 4 pixels"
     assert {"colour", "content"} <= {name for name, value in rows(tmp_path / "coloured")[-1].items() if value}
 
 
 def test_drawings_are_learned_from_the_original(reddish, tmp_path):
     assert main(["render", "--count", "4", "-o", str(tmp_path / "pages")]) == 0
     _, lr = hr_and_lr(render(0)[:96, :96])
-    taught = retouch(reddish, tmp_path / "pages", tmp_path / "run", "colour_weight=0")
+    taught = retouch(reddish, tmp_path / "pages", tmp_path / "run", "colour_weight=0", "grid_weight=0")
     assert largest_change(reddish, taught, lr) > 5
 
 
