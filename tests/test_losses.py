@@ -9,6 +9,7 @@ from sr.config import TrainConfig, load_config, presets
 from sr.errors import SRError
 from sr.losses import (
     ChromaLoss,
+    ColourLoss,
     DiscriminatorLoss,
     GeneratorAdversarialLoss,
     GridLoss,
@@ -93,6 +94,15 @@ def test_grid_loss_sees_what_repeats_every_four_pixels():
     assert GridLoss()(hr + 0.1, hr).item() == pytest.approx(0, abs=1e-6)
     other_period = hr + torch.eye(3).mul(0.3).repeat(43, 43)[:128, :128]
     assert GridLoss()(other_period, hr).item() < 0.1 * (other_period - hr).abs().mean()
+
+
+def test_colour_loss_sees_means_and_not_texture():
+    hr = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert ColourLoss()(hr + 0.1, hr).item() == pytest.approx(0.1, rel=1e-4)
+    checks = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(64, 64)
+    assert ColourLoss()(hr + checks, hr).item() == pytest.approx(0, abs=1e-6)
+    halves = torch.where(torch.arange(128) < 64, 0.1, -0.1)  # the whole picture's mean is right, its halves' are not
+    assert ColourLoss()(hr + halves, hr).item() == pytest.approx(0.1, rel=1e-4)
 
 
 def test_adversarial_losses_stay_finite_and_keep_their_gradient():

@@ -155,10 +155,12 @@ def test_compiled_networks_keep_their_names():
 
 
 def test_dry_run_checks_everything_and_writes_nothing(photos, tmp_path, capsys):
-    assert train.main([*SRRESNET, "--data", str(photos), "--out", str(tmp_path / "r"), "--dry-run"]) == 0
+    arguments = ["--data", str(photos), "--out", str(tmp_path / "r"), "--dry-run", "--set", "seed=5"]
+    assert train.main([*SRRESNET, *arguments]) == 0
     assert not (tmp_path / "r").exists()
     printed = capsys.readouterr().out
     assert "batch_size: 2" in printed
+    assert "seed: 5" in printed
     assert "4 images" in printed
 
 
