@@ -18,6 +18,9 @@ from sr.departures import PAPERS, departures
 from sr.models import architecture
 from sr.trainer import Trainer
 
+AMENDMENTS = ("blend", "centred")
+"""The keys under which a card has what was made of the weights without training (`amended_card`)."""
+
 
 def command_line() -> str:
     """This process's command, with $SR_DATA and ~ in the place of the folders that they stand for."""
@@ -39,6 +42,8 @@ def _portable(text: str) -> str:
 def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks: int = 1) -> dict[str, Any]:
     """The card of the weights that `trainer` delivers; the training stages of the weights it started from come first.
 
+    What was made of those weights between two trainings is in the later stage, under "started_from".
+
     metrics: protocol -> set -> figures. ranks: processes that trained together.
     """
     config = trainer.config
@@ -56,7 +61,10 @@ def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks:
         "config": asdict(config) | {key: _portable(path) for key, path in named.items()},
         "versions": {"sr": sr.__version__, "torch": torch.__version__},
     }
-    stages = [*(trainer.parent_card or {}).get("training", []), stage]
+    parent = trainer.parent_card or {}
+    amended = {key: parent[key] for key in AMENDMENTS if key in parent}
+    stage |= {"started_from": amended} if amended else {}
+    stages = [*parent.get("training", []), stage]
     network = architecture(trainer.generator)
     luma = trainer.generator.is_luma
     return {
@@ -66,7 +74,7 @@ def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks:
         "input": "luma in [0, 1], (N, 1, H, W)" if luma else "RGB in [0, 1], (N, 3, H, W)",
         "output": f"{'luma in [0, 1], (N, 1' if luma else 'RGB in [-1, 1], (N, 3'}, 4H, 4W), not clipped",
         "degradation": _describe_degradation(config),
-        "departures": list(dict.fromkeys(text for stage in stages for text in stage["departures"])),
+        "departures": list(dict.fromkeys([*parent.get("departures", []), *stage["departures"]])),
         "training": stages,
         "patches_in_all": sum(stage["patches"] for stage in stages),
         "seconds_in_all": sum(stage["seconds"] for stage in stages),
@@ -77,7 +85,7 @@ def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks:
 def amended_card(weights: Path, key: str, facts: dict[str, Any], departure: str) -> dict[str, Any]:
     """The card beside `weights` for what was made of them without training.
 
-    key, facts: what was done; the command joins them. departure: the phrase for it.
+    key, facts: what was done, under one of AMENDMENTS; the command joins them. departure: the phrase for it.
     """
     card = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
     card[key] = {"command": command_line()} | facts

@@ -3,11 +3,13 @@ import json
 import pytest
 import torch
 
+import train
 from sr.__main__ import main
 from sr.centring import centre
 from sr.checkpoint import save_weights
 from sr.models import SRCNN
 from tests.networks import small_net
+from tests.tiny import SRRESNET
 
 
 @pytest.fixture
@@ -35,6 +37,17 @@ def test_mean_colours_are_the_originals_afterwards(reddish, photos, capsys):
     assert written["departures"][0] == "L1"
     assert "last bias" in written["departures"][1]
     assert written["metrics"] == {}
+
+
+def test_a_training_from_centred_weights_says_so_in_its_card(reddish, photos, tmp_path):
+    centred = reddish.with_name("centred.safetensors")
+    assert main(["centre", str(reddish), "--data", str(photos), "-o", str(centred)]) == 0
+    before = json.loads(centred.with_suffix(".json").read_text())
+    command = [*SRRESNET, "num_blocks=2", f"init={centred}", "--data", str(photos), "--iterations", "2"]
+    assert train.main([*command, "--out", str(tmp_path / "run")]) == 0
+    card = json.loads((tmp_path / "run" / "srresnet.json").read_text())
+    assert card["training"][-1]["started_from"] == {"centred": before["centred"]}
+    assert card["departures"][: len(before["departures"])] == before["departures"]
 
 
 def test_user_errors(reddish, photos, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from sr.evaluate import evaluate
 from sr.images import read_rgb_array
 from sr.losses import VGGLoss
 from sr.methods import WEIGHTS
+from sr.resize import hr_and_lr
 
+EXAMPLES = Path(__file__).parents[1] / "demo" / "examples" / "hr"
 SRRESNET = {"name": "SRResNet", "num_blocks": 16, "channels": 64, "scale": 4}
 SHIPPED = {
     "srcnn": {"name": "SRCNN", "scale": 4},
@@ -54,7 +57,7 @@ def test_weights_are_half_precision_and_small(name):
 def test_every_loss_gives_a_picture_of_its_own():
     picture = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     names = [name for name, architecture in SHIPPED.items() if architecture is SRRESNET]
-    restored = [sr.load(name).upscale(picture).astype(int) for name in names]
+    restored = [sr.load(name, runtime="torch").upscale(picture).astype(int) for name in names]
     for one, other in combinations(restored, 2):
         assert np.abs(one - other).mean() > 1
 
@@ -67,6 +70,15 @@ def test_colours_stay(name):
         flat = np.full((32, 32, 3), colour, np.uint8)
         restored = method.upscale(flat)[32:-32, 32:-32].astype(int)
         assert np.abs(restored.mean((0, 1)) - colour).max() < 6, colour
+
+
+@pytest.mark.parametrize("name", ["srresnet", "srgan"])
+@pytest.mark.parametrize("photo", ["astronaut", "bricks", "cat", "gravel", "patch", "rocket"])
+def test_mean_colours_of_photographs_stay(name, photo):
+    """Within one of 255 levels, whatever texture is put in."""
+    hr, lr = hr_and_lr(read_rgb_array(EXAMPLES / f"{photo}.png"))
+    restored = sr.load(name).upscale(lr)
+    assert np.abs((restored.astype(float) - hr).mean((0, 1))).max() < 1
 
 
 @pytest.mark.data
