@@ -72,7 +72,7 @@ def test_colours_stay(name):
         assert np.abs(restored.mean((0, 1)) - colour).max() < 6, colour
 
 
-@pytest.mark.parametrize("name", ["srresnet"])
+@pytest.mark.parametrize("name", ["srresnet", "srgan"])
 @pytest.mark.parametrize("photo", ["astronaut", "bricks", "cat", "gravel", "patch", "rocket"])
 def test_mean_colours_of_photographs_stay(name, photo):
     """Within one of 255 levels, whatever texture is put in."""
