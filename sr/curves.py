@@ -34,7 +34,7 @@ class Panel:
 PANELS = (
     Panel("Validation PSNR (dB)", {"psnr_standard": "PSNR"}, smoothed=False),
     Panel("Content and pixel loss", {"content": "content", "pixel": "pixel"}, log_scale=True),
-    Panel("Chroma, colour and grid loss", {"chroma": "chroma", "colour": "colour", "grid": "grid"}, log_scale=True),
+    Panel("Other terms", {"chroma": "chroma", "colour": "colour", "grid": "grid"}, log_scale=True),
     Panel("GAN losses", {"adversarial": "generator", "discriminator": "discriminator"}),
     Panel(
         "Discriminator",
