@@ -12,8 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 WIDTHS, HEIGHTS = (480, 800), (360, 600)  # pixels, from and to
 SMOOTH = 3  # drawn this many times larger and averaged; the others have hard edges, as a screen's
-FONTS = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral")
-STYLES = {
+STYLES = {  # of each font
     "DejaVuSans": ("", "-Bold", "-Oblique", "-BoldOblique"),
     "DejaVuSerif": ("", "-Bold", "-Italic", "-BoldItalic"),
     "DejaVuSansMono": ("", "-Bold", "-Oblique", "-BoldOblique"),
@@ -73,7 +72,7 @@ class Canvas:
         return max(1, round(self.rng.uniform(0.7, most) * self.zoom))
 
     def font(self, pixels: float) -> ImageFont.FreeTypeFont:
-        family = str(self.rng.choice(FONTS))
+        family = str(self.rng.choice(list(STYLES)))
         return _font(family + str(self.rng.choice(STYLES[family])), round(pixels * self.zoom))
 
     def write(self, x: float, y: float, text: str, font: ImageFont.FreeTypeFont, colour: Colour, anchor="la") -> None:
@@ -110,7 +109,7 @@ def text_page(canvas: Canvas) -> None:
 
 
 def slide(canvas: Canvas) -> None:
-    """A title, bullets and a few labelled boxes with arrows."""
+    """A title, bullets and a few labelled boxes with lines from them."""
     rng, large = canvas.rng, canvas.rng.uniform(24, 48)
     canvas.write(rng.uniform(5, 60), 8, canvas.words(4), canvas.font(large), canvas.ink)
     small = large * rng.uniform(0.35, 0.7)
@@ -145,8 +144,7 @@ def table(canvas: Canvas) -> None:
             canvas.draw.rectangle(canvas.at(0, y, canvas.width, y + high), fill)
         for x in np.arange(0, canvas.width, wide):
             text = f"{rng.normal(0, 10 ** rng.uniform(0, 3)):.{rng.integers(0, 3)}f}" if row else _word(rng)
-            place = canvas.at(x + wide - 4, y + high / 2)
-            canvas.draw.text(place, text, canvas.ink, head if row == 0 else font, anchor="rm")
+            canvas.write(x + wide - 4, y + high / 2, text, font if row else head, canvas.ink, "rm")
             canvas.draw.line(canvas.at(x, 0, x, canvas.height), canvas.ink, rule)
         canvas.draw.line(canvas.at(0, y, canvas.width, y), canvas.ink, rule)
 

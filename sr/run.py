@@ -46,11 +46,12 @@ def check_new(out: Path) -> None:
 def prepare(config: TrainConfig, resources: Resources, resumed: dict[str, Any] | None = None) -> Trainer:
     """The trainer of a run. Raises SRError for weights to start from that are missing or do not fit."""
     # What a resumed run started from is in its checkpoint.
-    initial, parent_card = (None, None) if resumed or config.init is None else _fitting(config, "init")
-    teacher = None
+    initial, parent_card, teacher = None, None, None
+    if config.init is not None and not resumed:
+        path, network = _fitting(config, "init")
+        initial, parent_card = network.state_dict(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if config.teacher is not None:
-        teacher = NETWORKS[config.network].from_settings(config)
-        teacher.load_state_dict(_fitting(config, "teacher")[0])
+        _, teacher = _fitting(config, "teacher")
     return Trainer(config, resources.device, initial, parent_card, resources.vgg, teacher)
 
 
@@ -77,8 +78,8 @@ def run(
     return finished, path
 
 
-def _fitting(config: TrainConfig, key: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state dict and model card that a setting names, checked against the configured generator."""
+def _fitting(config: TrainConfig, key: str) -> tuple[Path, torch.nn.Module]:
+    """The weights file that a setting names and its network, checked against the configured generator."""
     name = getattr(config, key)
     path = Path(name)
     if path.suffix != ".safetensors":
@@ -88,4 +89,4 @@ def _fitting(config: TrainConfig, key: str) -> tuple[dict[str, torch.Tensor], di
         wanted = architecture(NETWORKS[config.network].from_settings(config))
     if architecture(network) != wanted:
         raise SRError(f"{key}: {path} has {architecture(network)}, the configuration asks for {wanted}")
-    return network.state_dict(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return path, network

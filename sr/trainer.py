@@ -39,7 +39,7 @@ class Trainer:
 
     initial_weights: the generator's state dict to start from; parent_card: its model card.
     vgg_weights: see `sr.losses.VGGLoss`.
-    teacher: the generator that the configuration names as one.
+    teacher: the generator that the configuration names as one, in evaluation mode.
 
     Where a process group is set up (`sr.distributed`), gradients are averaged over its processes.
     Raises SRError when the configuration asks for something that `device` cannot do.
@@ -72,7 +72,7 @@ class Trainer:
             for module in self.generator.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
-        self.teacher = None if teacher is None else self._prepare(teacher).eval()
+        self.teacher = None if teacher is None else teacher.to(device, memory_format=torch.channels_last)
         self.generator_optimizer = self._adam(self.generator)
         self.average = MovingAverage(self.generator, config.ema_decay) if config.ema_decay is not None else None
         self.discriminator = None
@@ -183,10 +183,10 @@ class Trainer:
         lr, hr = self._as_the_networks_take(lr, hr)
         with self._autocast():
             sr = self._generator(lr)
-            answer = hr if self.teacher is None else lesson(self.teacher, lr, hr)
-        sr = sr.float()
+            pictures = [sr.float(), hr] + ([] if self.teacher is None else [lesson(self.teacher, lr, hr)])
         if shift is not None:
-            sr, hr, answer = shifted(shift, sr, hr, answer)
+            pictures = shifted(shift, *pictures)
+        sr, hr, answer = pictures[0], pictures[1], pictures[-1]  # without a teacher the answer is HR
         logged = self._discriminator_step(sr.detach(), hr) if self.discriminator is not None else {}
         losses = self.generator_losses(sr, hr, answer)
         logged |= losses

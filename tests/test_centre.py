@@ -8,19 +8,13 @@ from sr.__main__ import main
 from sr.centring import centre
 from sr.checkpoint import save_weights
 from sr.models import SRCNN
-from tests.networks import small_net
+from tests.networks import save_reddish, small_net
 from tests.tiny import SRRESNET
 
 
 @pytest.fixture
 def reddish(tmp_path):
-    """Weights whose pictures are 5 levels too red."""
-    net = small_net()
-    state = {key: value.clone() for key, value in net.state_dict().items()}
-    state["tail_conv.bias"][0] += 5 / 127.5
-    card = {"architecture": {"name": "SRResNet", **net.config()}, "departures": ["L1"], "metrics": {"paper": {}}}
-    save_weights(tmp_path, "reddish", state, card)
-    return tmp_path / "reddish.safetensors"
+    return save_reddish(tmp_path / "reddish.safetensors", small_net(), levels=5)
 
 
 def test_mean_colours_are_the_originals_afterwards(reddish, photos, capsys):

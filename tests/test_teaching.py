@@ -9,13 +9,12 @@ from PIL import Image
 import train
 from sr.__main__ import main
 from sr.centring import centre
-from sr.checkpoint import save_weights
 from sr.images import read_rgb_array
 from sr.inference import load_network
 from sr.rendering import render
 from sr.resize import hr_and_lr
 from sr.teaching import is_drawing
-from tests.networks import small_net
+from tests.networks import save_reddish, small_net
 from tests.tiny import SETTINGS, rows
 
 EXAMPLES = Path(__file__).parents[1] / "demo" / "examples" / "hr"
@@ -27,13 +26,7 @@ def network_input(image: np.ndarray) -> torch.Tensor:
 
 @pytest.fixture
 def reddish(tmp_path):
-    """A generator whose pictures are 20 levels too red, with its card."""
-    net = small_net(num_blocks=1)
-    state = {key: value.clone() for key, value in net.state_dict().items()}
-    state["tail_conv.bias"][0] += 20 / 127.5
-    card = {"architecture": {"name": "SRResNet", **net.config()}, "departures": [], "metrics": {}}
-    save_weights(tmp_path, "reddish", state, card)
-    return tmp_path / "reddish.safetensors"
+    return save_reddish(tmp_path / "reddish.safetensors", small_net(num_blocks=1), levels=20)
 
 
 def retouch(weights: Path, data: Path, out: Path, *changes: str) -> Path:

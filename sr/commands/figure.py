@@ -41,7 +41,6 @@ def run(args: argparse.Namespace) -> int:
     upscalers = [load(name, device=args.device, precision="fp32", runtime="torch") for name in args.methods]
     with tqdm(total=len(images) * len(upscalers), unit="image") as bar:
         figure = draw_rows(images, upscalers, args.zoom, lambda name: bar.update())
-    args.output.parent.mkdir(parents=True, exist_ok=True)
     write_png(figure, args.output)
     print(args.output)
     return 0

@@ -67,7 +67,6 @@ def run(args: argparse.Namespace) -> int:
     write_text(args.output, rows.sort_values("excess", ascending=False).to_csv(index=False, float_format="%.3f"))
     shown = worst(found, args.worst)
     if args.sheet:
-        args.sheet.parent.mkdir(parents=True, exist_ok=True)
         write_png(draw_sheet(shown, root, upscaler.upscale), args.sheet)
     print(f"{args.method}, {upscaler.runtime} in {upscaler.precision}; {len(found)} images, {len(skipped)} skipped")
     for column in ("colour_shift", "local_colour_shift", "grid"):

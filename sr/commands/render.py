@@ -18,16 +18,13 @@ def run(args: argparse.Namespace) -> int:
     from PIL import Image
     from tqdm import trange
 
+    from sr.images import write_png
     from sr.rendering import render
 
     if args.count < 1:
         raise SRError(f"--count must be at least 1, got {args.count}")
     if args.seed < 0:
         raise SRError(f"--seed must be 0 or more, got {args.seed}")
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-        for seed in trange(args.seed, args.seed + args.count, unit="picture", desc="rendering"):
-            Image.fromarray(render(seed)).save(args.output / f"rendered_{seed:05d}.png")
-    except OSError as error:
-        raise SRError(f"{args.output} cannot be written: {error}") from error
+    for seed in trange(args.seed, args.seed + args.count, unit="picture", desc="rendering"):
+        write_png(Image.fromarray(render(seed)), args.output / f"rendered_{seed:05d}.png")
     return 0
