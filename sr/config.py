@@ -55,6 +55,8 @@ class TrainConfig:
     content: str = "mse"
     content_weight: float = 1.0
     teacher: str | None = None  # as init; the content loss compares with this generator's pictures (`sr.teaching`)
+    teacher_share: float = 1.0  # of the teacher's picture in what the content loss compares with; the rest is HR
+    teacher_views: int = 0  # of the eight flips and turns, drawn for each crop; the teacher's picture is their mean
     pixel_weight: float = 0.0  # not in the paper
     chroma_weight: float = 0.0  # L1 on Cb and Cr, against coloured grain; not in the paper
     colour_weight: float = 0.0  # L1 on the mean colours of windows of 32 pixels; not in the paper
@@ -120,9 +122,18 @@ class TrainConfig:
             raise SRError(f"label_smoothing must be 0 or more and below 0.5, got {self.label_smoothing}")
         if self.label_smoothing and not self.is_gan:
             raise SRError("label_smoothing is the discriminator's: it needs an adversarial_weight above 0")
+        self._check_teacher()
         if self.weight_decay < 0:
             raise SRError(f"weight_decay must be 0 or more, got {self.weight_decay}")
         self._check_network()
+
+    def _check_teacher(self) -> None:
+        if not 0 < self.teacher_share <= 1:
+            raise SRError(f"teacher_share must be above 0 and at most 1, got {self.teacher_share}")
+        if not 0 <= self.teacher_views <= 8:
+            raise SRError(f"teacher_views must be 0 to 8, of the eight flips and turns, got {self.teacher_views}")
+        if self.teacher is None and (self.teacher_share, self.teacher_views) != (1, 0):
+            raise SRError("teacher_share and teacher_views are about a teacher's pictures: name a teacher")
 
     def _check_network(self) -> None:
         if NETWORKS[self.network].is_luma:

@@ -91,6 +91,17 @@ def mirror(index: Tensor | np.ndarray, side: Tensor | np.ndarray | int) -> Tenso
     return where(index < side, index, 2 * side - 1 - index)
 
 
+def turn(crops: Tensor, symmetry: Tensor, back: bool = False) -> Tensor:
+    """Square crops (B, C, s, s), each flipped and turned by its own of the eight symmetries: int64 (B,), 0 to 7.
+
+    back: undoes it. Nothing waits for the device.
+    """
+    steps = list(enumerate((lambda x: x.mT, lambda x: x.flip(-1), lambda x: x.flip(-2))))
+    for bit, step in reversed(steps) if back else steps:
+        crops = torch.where((symmetry >> bit & 1).bool()[:, None, None, None], step(crops), crops)
+    return crops
+
+
 class CropFinisher:
     """Windows cut out of images -> LR and HR crops, in batches, on one device."""
 
@@ -108,9 +119,7 @@ class CropFinisher:
         """
         crops = self._resize(windows, span) if self.settings.rescale_min < 1 else windows.permute(0, 3, 1, 2)
         if self.settings.augment:
-            for bit, turn in enumerate((lambda x: x.mT, lambda x: x.flip(-1), lambda x: x.flip(-2))):
-                chosen = (symmetry >> bit & 1).bool()[:, None, None, None]
-                crops = torch.where(chosen, turn(crops), crops)
+            crops = turn(crops, symmetry)
         return self._degrade(crops), crops[..., MARGIN:-MARGIN, MARGIN:-MARGIN].contiguous()
 
     def _resize(self, windows: Tensor, span: Tensor) -> Tensor:

@@ -44,8 +44,11 @@ def departures(trainer: Trainer) -> list[str]:
     if config.colour_weight:
         result.append(f"an L1 term on mean colours, weight {config.colour_weight:g}")
     if config.teacher:
+        part = f"{config.teacher_share:g} of " if config.teacher_share < 1 else ""
+        views = f" (means over {config.teacher_views} flips and turns of LR)" if config.teacher_views else ""
         result.append(
-            "the content loss compares with a teacher's pictures instead of HR, except where HR is text or a drawing"
+            f"the content loss compares with {part}a teacher's pictures{views} instead of HR, "
+            "except where HR is text or a drawing"
         )
     if config.grid_weight:
         result.append(f"a term against grids of 4 pixels, weight {config.grid_weight:g}")

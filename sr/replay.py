@@ -20,28 +20,28 @@ class Replay:
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, function: Callable[..., dict[str, Tensor]], *inputs: Tensor) -> dict[str, Tensor]:
+    def __call__(self, function: Callable[..., dict[str, Tensor]], **inputs: Tensor) -> dict[str, Tensor]:
         """What the function, the same at each call, makes of the inputs; valid until the next call."""
         self._calls += 1
         if self._calls <= WARM_UP:
             return _on_another_stream(function, inputs)
         if self._graph is None:
-            self._inputs = [tensor.clone() for tensor in inputs]
+            self._inputs = {name: tensor.clone() for name, tensor in inputs.items()}
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):
-                self._results = function(*self._inputs)
-        for own, given in zip(self._inputs, inputs, strict=True):
-            own.copy_(given)
+                self._results = function(**self._inputs)
+        for name, given in inputs.items():
+            self._inputs[name].copy_(given)
         self._graph.replay()
         return self._results
 
 
-def _on_another_stream(function: Callable[..., dict[str, Tensor]], inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+def _on_another_stream(function: Callable[..., dict[str, Tensor]], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Recording cannot use the default stream, and what the first calls set up must not belong to it."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*capturable=True.*")  # it will be
-        results = function(*inputs)
+        results = function(**inputs)
     torch.cuda.current_stream().wait_stream(stream)
     return results

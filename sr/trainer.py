@@ -31,7 +31,7 @@ from sr.luma import luma
 from sr.models import NETWORKS, Discriminator
 from sr.randomness import seed_all
 from sr.replay import Replay
-from sr.teaching import lesson
+from sr.teaching import draw_views, lesson
 
 
 class Trainer:
@@ -171,19 +171,25 @@ class Trainer:
         answers) and "grad_norm_d".
         """
         self._follow_schedule()
-        inputs = [lr, hr]
+        inputs = {"lr": lr, "hr": hr}
         if self.config.shift_losses:
-            inputs.append(torch.randint(0, 16, (2,)).to(self.device))
-        logged = self._iterate(*inputs) if self._replay is None else self._replay(self._iterate, *inputs)
+            inputs["shift"] = torch.randint(0, 16, (2,)).to(self.device)
+        if self.config.teacher_views:
+            inputs["views"] = draw_views(self.config.teacher_views, len(lr)).to(self.device)
+        logged = self._iterate(**inputs) if self._replay is None else self._replay(self._iterate, **inputs)
         self.step += 1
         return logged
 
-    def _iterate(self, lr: Tensor, hr: Tensor, shift: Tensor | None = None) -> dict[str, Tensor]:
-        """What of an iteration happens on the device. shift: see `sr.losses.shifted`."""
+    def _iterate(
+        self, lr: Tensor, hr: Tensor, shift: Tensor | None = None, views: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """What of an iteration happens on the device. shift: see `sr.losses.shifted`; views: `sr.teaching.lesson`."""
         lr, hr = self._as_the_networks_take(lr, hr)
         with self._autocast():
             sr = self._generator(lr)
-            pictures = [sr.float(), hr] + ([] if self.teacher is None else [lesson(self.teacher, lr, hr)])
+            pictures = [sr.float(), hr]
+            if self.teacher is not None:
+                pictures.append(lesson(self.teacher, lr, hr, self.config.teacher_share, views))
         if shift is not None:
             pictures = shifted(shift, *pictures)
         sr, hr, answer = pictures[0], pictures[1], pictures[-1]  # without a teacher the answer is HR

@@ -13,7 +13,7 @@ from sr.images import read_rgb_array
 from sr.inference import load_network
 from sr.rendering import render
 from sr.resize import hr_and_lr
-from sr.teaching import is_drawing
+from sr.teaching import is_drawing, lesson
 from tests.networks import save_reddish, small_net
 from tests.tiny import SETTINGS, rows
 
@@ -58,6 +58,35 @@ def test_photographs_keep_their_texture_and_get_the_originals_colours(reddish, p
     assert any("teacher's pictures" in departure for departure in card["departures"])
     assert card["training"][0]["loss"] == "1 * l1 + 8 * l1 of mean colours + 1 * grid of 4 pixels"
     assert {"colour", "content"} <= {name for name, value in rows(tmp_path / "coloured")[-1].items() if value}
+
+
+def disagreement(weights: Path, picture: np.ndarray) -> float:
+    """Between a generator's picture and that of the mirrored LR, mirrored back: rms in 1/255."""
+    network, lr = load_network(weights), network_input(picture)
+    with torch.no_grad():
+        return (network(lr) - network(lr.flip(-1)).flip(-1)).square().mean().sqrt().item() * 127.5
+
+
+def test_a_pupil_of_flipped_and_turned_views_depends_less_on_the_view(reddish, photos, tmp_path):
+    _, lr = hr_and_lr(read_rgb_array(photos / "0.png"))
+    out = retouch(reddish, photos, tmp_path / "run", "colour_weight=0", "grid_weight=0", "teacher_views=3")
+    assert disagreement(out, lr) < 0.7 * disagreement(reddish, lr)
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert any("means over 3 flips and turns" in departure for departure in card["departures"])
+
+
+def test_a_lesson_of_all_views_is_the_self_ensemble_and_turns_with_the_crop():
+    torch.manual_seed(0)
+    teacher, lr, hr = small_net(num_blocks=1).eval(), torch.rand(2, 3, 12, 12), torch.rand(2, 3, 48, 48)
+    every_view = torch.arange(8)[:, None].expand(8, 2)
+    learned = lesson(teacher, lr, hr, views=every_view)
+    with torch.no_grad():
+        turned = [torch.rot90(teacher(torch.rot90(lr, k, (2, 3))), -k, (2, 3)) for k in range(4)]
+        turned += [torch.rot90(teacher(torch.rot90(lr, k, (2, 3)).mT).mT, -k, (2, 3)) for k in range(4)]
+    assert torch.allclose(learned, sum(turned) / 8, atol=1e-5)
+    assert not torch.allclose(learned, turned[0], atol=1e-3)
+    half = lesson(teacher, lr, hr, share=0.5, views=every_view)
+    assert torch.allclose(half, (learned + hr) / 2, atol=1e-5)
 
 
 def test_drawings_are_learned_from_the_original(reddish, tmp_path):
