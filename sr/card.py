@@ -59,6 +59,7 @@ def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks:
         "precision": config.precision,
         "data": {"images": len(images), "megapixels": round(images.pixels / 1e6), "folders": images.counts},
         "config": asdict(config) | {key: _portable(path) for key, path in named.items()},
+        "sha256": trainer.origins,
         "versions": {"sr": sr.__version__, "torch": torch.__version__},
     }
     parent = trainer.parent_card or {}

@@ -14,6 +14,7 @@ from sr.config import TrainConfig
 from sr.data import Images
 from sr.distributed import ALONE, Ranks
 from sr.errors import SRError
+from sr.files import sha256
 from sr.inference import load_network
 from sr.methods import WEIGHTS
 from sr.models import NETWORKS, architecture
@@ -46,13 +47,18 @@ def check_new(out: Path) -> None:
 def prepare(config: TrainConfig, resources: Resources, resumed: dict[str, Any] | None = None) -> Trainer:
     """The trainer of a run. Raises SRError for weights to start from that are missing or do not fit."""
     # What a resumed run started from is in its checkpoint.
-    initial, parent_card, teacher = None, None, None
+    initial, parent_card, teacher, origins = None, None, None, {}
     if config.init is not None and not resumed:
         path, network = _fitting(config, "init")
         initial, parent_card = network.state_dict(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        origins["init"] = sha256(path)
     if config.teacher is not None:
-        _, teacher = _fitting(config, "teacher")
-    return Trainer(config, resources.device, initial, parent_card, resources.vgg, teacher)
+        path, teacher = _fitting(config, "teacher")
+        origins["teacher"] = sha256(path)
+        begun = resumed.get("origins", {}) if resumed else {}
+        if begun.get("teacher", origins["teacher"]) != origins["teacher"]:
+            raise SRError(f"{path} is not the teacher that the run began with; bring that one back, or start a new run")
+    return Trainer(config, resources.device, initial, parent_card, resources.vgg, teacher, origins)
 
 
 def run(

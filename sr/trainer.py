@@ -40,6 +40,7 @@ class Trainer:
     initial_weights: the generator's state dict to start from; parent_card: its model card.
     vgg_weights: see `sr.losses.VGGLoss`.
     teacher: the generator that the configuration names as one, in evaluation mode.
+    origins: SHA-256 of the files that "init" and "teacher" were read from, for the card.
 
     Where a process group is set up (`sr.distributed`), gradients are averaged over its processes.
     Raises SRError when the configuration asks for something that `device` cannot do.
@@ -53,12 +54,13 @@ class Trainer:
         parent_card: dict[str, Any] | None = None,
         vgg_weights: Path | None = None,
         teacher: nn.Module | None = None,
+        origins: dict[str, str] | None = None,
     ):
         if config.sync_batch_norm and device.type != "cuda":
             raise SRError("sync_batch_norm works on CUDA devices alone; leave it out on others")
         seed_all(config.seed)
         torch.backends.cudnn.benchmark = True  # all batches have one shape
-        self.config, self.device, self.parent_card = config, device, parent_card
+        self.config, self.device, self.parent_card, self.origins = config, device, parent_card, origins or {}
         # DRCN's loss changes with the schedule; gradients that processes exchange cannot be recorded like this.
         replayable = device.type == "cuda" and config.network != "drcn" and not dist.is_initialized()
         self._replay = Replay() if config.cuda_graph and replayable else None
@@ -295,12 +297,13 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs; the schedule and the data's position follow from step and seconds."""
-        facts = {"config": asdict(self.config), "parent_card": self.parent_card}
+        facts = {"config": asdict(self.config), "parent_card": self.parent_card, "origins": self.origins}
         facts |= {"step": self.step, "seconds": self.seconds}
         return facts | {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.seconds, self.parent_card = state["step"], state["seconds"], state["parent_card"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.parent_card, self.origins = state["parent_card"], state.get("origins", {})
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         for optimizer in self._optimizers().values():

@@ -7,6 +7,7 @@ import train
 from sr.__main__ import main
 from sr.centring import centre
 from sr.checkpoint import save_weights
+from sr.files import sha256
 from sr.models import SRCNN
 from tests.networks import save_reddish, small_net
 from tests.tiny import SRRESNET
@@ -41,6 +42,7 @@ def test_a_training_from_centred_weights_says_so_in_its_card(reddish, photos, tm
     assert train.main([*command, "--out", str(tmp_path / "run")]) == 0
     card = json.loads((tmp_path / "run" / "srresnet.json").read_text())
     assert card["training"][-1]["started_from"] == {"centred": before["centred"]}
+    assert card["training"][-1]["sha256"] == {"init": sha256(centred)}
     assert card["departures"][: len(before["departures"])] == before["departures"]
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 import train
 from sr.__main__ import main
 from sr.centring import centre
+from sr.files import sha256
 from sr.images import read_rgb_array
 from sr.inference import load_network
 from sr.rendering import render
@@ -108,3 +110,17 @@ def test_a_missing_teacher_is_named(photos, tmp_path, capsys):
     assert train.main([*command, "--device", "cpu", "--set", *SETTINGS, "init=null", "teacher=absent.safetensors"]) == 2
     assert "absent.safetensors is missing" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_with_its_own_teacher_alone(reddish, photos, tmp_path, capsys):
+    teacher = tmp_path / "teacher.safetensors"
+    for kept in (".safetensors", ".json"):
+        shutil.copy(reddish.with_suffix(kept), teacher.with_suffix(kept))
+    out = retouch(reddish, photos, tmp_path / "run", f"teacher={teacher}")
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert card["training"][-1]["sha256"] == {"init": sha256(reddish), "teacher": sha256(teacher)}
+
+    save_reddish(teacher, small_net(num_blocks=1), levels=5)
+    resume = ["--resume", "--data", str(photos), "--out", str(tmp_path / "run"), "--iterations", "90"]
+    assert train.main([*resume, "--device", "cpu"]) == 2
+    assert "is not the teacher that the run began with" in capsys.readouterr().err
