@@ -32,7 +32,7 @@ results: $(VENV)/installed
 	$(BIN)/python -m sr evaluate --benchmark $(SR_DATA)/benchmark --methods $(METHODS) \
 		$(if $(wildcard $(VGG)),--vgg $(VGG)) --report results --update-cards --crops $(EXAMPLES)/cat.png:90,50,150,110 \
 		$(EXAMPLES)/astronaut.png:150,40,150,110 $(EXAMPLES)/patch.png:80,30,150,110
-	$(BIN)/python -m sr curves results/training/srresnet-finetune.csv results/training/srresnet-further.csv results/training/srresnet-last.csv results/training/srresnet-gpu.csv -o results/training/srresnet.png
+	$(BIN)/python -m sr curves results/training/srresnet-finetune.csv results/training/srresnet-further.csv results/training/srresnet-last.csv results/training/srresnet-gpu.csv results/training/srresnet-selftaught.csv -o results/training/srresnet.png
 	$(BIN)/python -m sr curves results/training/srgan.csv results/training/srgan-retouch.csv -o results/training/srgan.png
 	$(BIN)/python -m mos_study.simulate mos_study/configs/srgan-paper.yaml --raters 26 --seed 2 -o simulated.csv
 	$(BIN)/python mos_study/analyze.py --csv simulated.csv --objective results/paper.json -o results/study-simulated
