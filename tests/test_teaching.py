@@ -77,7 +77,7 @@ def test_a_pupil_of_flipped_and_turned_views_depends_less_on_the_view(reddish, p
     assert any("means over 3 flips and turns" in departure for departure in card["departures"])
 
 
-def test_a_lesson_of_all_views_is_the_self_ensemble_and_turns_with_the_crop():
+def test_a_lesson_of_all_views_is_the_mean_of_the_pictures_turned_back():
     torch.manual_seed(0)
     teacher, lr, hr = small_net(num_blocks=1).eval(), torch.rand(2, 3, 12, 12), torch.rand(2, 3, 48, 48)
     every_view = torch.arange(8)[:, None].expand(8, 2)
