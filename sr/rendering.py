@@ -1,14 +1,17 @@
 """Pictures of text, charts and drawings to train on: collections of photographs have few, users enlarge many."""
 
 import string
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.ft2font import FT2Font
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
+
+from sr.errors import SRError
 
 WIDTHS, HEIGHTS = (480, 800), (360, 600)  # pixels, from and to
 SMOOTH = 3  # drawn this many times larger and averaged; the others have hard edges, as a screen's
@@ -18,19 +21,21 @@ STYLES = {  # of each font
     "DejaVuSansMono": ("", "-Bold", "-Oblique", "-BoldOblique"),
     "STIXGeneral": ("", "Bol", "Italic", "BolIta"),
 }
+NEEDED = set(string.ascii_letters + string.digits + ".,;:!?)%-")
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"  # by how often English has them
 Colour = tuple[int, int, int]
 
 
-def render(seed: int) -> np.ndarray:
-    """A picture that depends on the seed alone: uint8 (H, W, 3), 480 to 800 pixels wide and 360 to 600 high.
+def render(seed: int, fonts: Sequence[Path] = ()) -> np.ndarray:
+    """A picture that depends on seed and fonts alone: uint8 (H, W, 3), 480 to 800 pixels wide and 360 to 600 high.
 
-    Text in matplotlib's fonts (DejaVu, STIX), tables, charts, outlined shapes or stripes, in random sizes and colours.
+    Text, tables, charts, outlined shapes or stripes, in random sizes and colours.
+    fonts: TrueType or OpenType files (`find_fonts`); none: DejaVu and STIX, which matplotlib has with it.
     """
     rng = np.random.default_rng(seed)
     size = int(rng.integers(*WIDTHS)), int(rng.integers(*HEIGHTS))
     zoom = SMOOTH if rng.random() < 0.7 else 1
-    canvas = Canvas(rng, size, zoom)
+    canvas = Canvas(rng, size, zoom, fonts)
     kinds: list[Callable[[Canvas], None]] = [text_page, slide, table, chart, shapes, stripes]
     kinds[rng.integers(len(kinds))](canvas)
     return np.asarray(canvas.image.reduce(zoom))
@@ -42,8 +47,8 @@ class Canvas:
     Lengths are given in pixels of the result and drawn `zoom` times as long.
     """
 
-    def __init__(self, rng: Generator, size: tuple[int, int], zoom: int):
-        self.rng, self.zoom = rng, zoom
+    def __init__(self, rng: Generator, size: tuple[int, int], zoom: int, fonts: Sequence[Path]):
+        self.rng, self.zoom, self.fonts = rng, zoom, fonts
         self.width, self.height = size
         self.paper, self.ink = self._contrast()
         self.image = Image.new("RGB", (self.width * zoom, self.height * zoom), self.paper)
@@ -72,8 +77,11 @@ class Canvas:
         return max(1, round(self.rng.uniform(0.7, most) * self.zoom))
 
     def font(self, pixels: float) -> ImageFont.FreeTypeFont:
+        if self.fonts:
+            return _font(self.fonts[self.rng.integers(len(self.fonts))], round(pixels * self.zoom))
         family = str(self.rng.choice(list(STYLES)))
-        return _font(family + str(self.rng.choice(STYLES[family])), round(pixels * self.zoom))
+        file = f"{family}{self.rng.choice(STYLES[family])}.ttf"
+        return _font(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / file, round(pixels * self.zoom))
 
     def write(self, x: float, y: float, text: str, font: ImageFont.FreeTypeFont, colour: Colour, anchor="la") -> None:
         self.draw.text(self.at(x, y), text, fill=colour, font=font, anchor=anchor)
@@ -221,9 +229,28 @@ def stripes(canvas: Canvas) -> None:
     canvas.image = Image.fromarray(pixels)
 
 
-@cache
-def _font(name: str, pixels: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", pixels)
+def find_fonts(folder: Path) -> list[Path]:
+    """The TrueType and OpenType fonts under a folder that have Latin letters, digits and signs, sorted.
+
+    Raises SRError when there is none.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".ttf", ".otf"))
+    fonts = [file for file in files if _has_letters(file)]
+    if not fonts:
+        raise SRError(f"{folder} has no font with Latin letters: a folder with .ttf or .otf files is needed")
+    return fonts
+
+
+def _has_letters(file: Path) -> bool:
+    try:
+        return {ord(sign) for sign in NEEDED} <= set(FT2Font(str(file)).get_charmap())
+    except (OSError, RuntimeError):
+        return False
+
+
+@lru_cache(maxsize=64)
+def _font(file: Path, pixels: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, pixels)
 
 
 def _word(rng: Generator) -> str:
