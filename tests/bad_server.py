@@ -6,6 +6,8 @@ import tarfile
 import threading
 import zipfile
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -32,6 +34,16 @@ class Server(ThreadingHTTPServer):
 
     def paths(self):
         return [path for path, _ in self.requests]
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    server = Server()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.released.set()
+    server.shutdown()
+    server.server_close()
 
 
 class Handler(BaseHTTPRequestHandler):
