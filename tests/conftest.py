@@ -11,6 +11,8 @@ import train
 from sr.losses import VGG_BLOCKS, _build
 from tests import tiny
 
+pytest.register_assert_rewrite("tests.tiny_homes", "tests.visitor")  # their fixtures are plugins of some tests
+
 
 @pytest.fixture(scope="session")
 def sr_data() -> Path:

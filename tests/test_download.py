@@ -5,34 +5,16 @@ import errno
 import io
 import os
 
-import pytest
 from PIL import Image
 
 from sr.benchmark import BenchmarkSet
 from sr.commands import download as command
 from sr.download import download
 from sr.homes import HOMES, Home
-from tests.bad_server import serving, tgz
-from tests.tiny_homes import DIV2K, HURRY, JPEGS, PNGS, SOURCE, fails, tiny_homes, tree
+from tests.bad_server import tgz
+from tests.tiny_homes import DIV2K, HURRY, JPEGS, PNGS, SOURCE, fails, tree
 
-
-@pytest.fixture
-def server():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def homes(server, monkeypatch, tmp_path):
-    tiny = tiny_homes(server, tmp_path)
-    for name, home in tiny.items():
-        monkeypatch.setitem(HOMES, name, home)
-    return tiny
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "data"
+pytest_plugins = "tests.tiny_homes"  # server, homes, out
 
 
 def test_all_kinds_of_sets_arrive_where_the_project_reads_them(server, homes, out, capsys):

@@ -11,29 +11,12 @@ import pytest
 from sr.download import download
 from sr.homes import HOMES, Home
 from sr.transfer import TransferError, fetch
-from tests.bad_server import HTML, Server, picture, serving
-from tests.tiny_homes import BSDS, HURRY, JPEGS, PNGS, SOURCE, fails, tiny_homes, tree
+from tests.bad_server import HTML, Server, picture
+from tests.tiny_homes import BSDS, HURRY, JPEGS, PNGS, SOURCE, fails, tree
+
+pytest_plugins = "tests.tiny_homes"  # server, homes, out
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def server():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def homes(server, monkeypatch, tmp_path):
-    tiny = tiny_homes(server, tmp_path)
-    for name, home in tiny.items():
-        monkeypatch.setitem(HOMES, name, home)
-    return tiny
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "data"
 
 
 @pytest.mark.parametrize("fault", [500, 503, 429, "hangs up", "stalls", "announces too much"])

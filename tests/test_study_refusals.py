@@ -12,22 +12,7 @@ from mos_study.server import create_app
 from tests.small_study import make_study
 from tests.visitor import ANSWERS, FACTS, UNLIMITED, Visitor, refusals, rows
 
-
-@pytest.fixture
-def store(tmp_path):
-    store = make_study(tmp_path)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def client(store):
-    return TestClient(create_app(store, UNLIMITED))
-
-
-@pytest.fixture
-def visitor(store, client):
-    return Visitor(client, store.add_rater())
+pytest_plugins = "tests.visitor"  # store, client, visitor
 
 
 def test_only_the_current_trial_of_ones_own_can_be_rated(store, client, visitor):

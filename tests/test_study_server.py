@@ -3,7 +3,6 @@
 import json
 import re
 
-import pytest
 from starlette.testclient import TestClient
 
 from mos_study.server import create_app
@@ -11,22 +10,7 @@ from mos_study.texts import load_texts, preferred_language
 from tests.small_study import make_study
 from tests.visitor import ANSWERS, FACTS, UNLIMITED, Visitor, rows
 
-
-@pytest.fixture
-def store(tmp_path):
-    store = make_study(tmp_path)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def client(store):
-    return TestClient(create_app(store, UNLIMITED))
-
-
-@pytest.fixture
-def visitor(store, client):
-    return Visitor(client, store.add_rater())
+pytest_plugins = "tests.visitor"  # store, client, visitor
 
 
 def test_a_study_from_consent_to_code(store, visitor):

@@ -9,7 +9,7 @@ from sr.download import download
 from sr.errors import SRError
 from sr.homes import HOMES, Archive, Home, pixel_checksum
 from sr.transfer import Patience
-from tests.bad_server import Server, picture, tgz, zipped
+from tests.bad_server import Server, picture, serving, tgz, zipped
 
 HURRY = Patience(attempts=3, wait=0.01, max_wait=0.5, connect=2, read=0.3)
 JPEGS = {f"{i}.jpg": picture(i, 48, 32, "JPEG") for i in (8049, 100075, 2092)}
@@ -55,3 +55,22 @@ def fails(names, out, **options):
     with pytest.raises(SRError) as error:
         download(names, out, patience=HURRY, **options)
     return str(error.value)
+
+
+@pytest.fixture
+def server():
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def homes(server, monkeypatch, tmp_path):
+    tiny = tiny_homes(server, tmp_path)
+    for name, home in tiny.items():
+        monkeypatch.setitem(HOMES, name, home)
+    return tiny
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "data"

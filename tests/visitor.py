@@ -3,10 +3,13 @@
 import json
 import sqlite3
 
+import pytest
 from starlette.testclient import TestClient
 
 from mos_study.security import Buckets
+from mos_study.server import create_app
 from mos_study.store import Store
+from tests.small_study import make_study
 
 FACTS = {
     "pixel_ratio": 1.25,
@@ -58,3 +61,20 @@ def rows(store: Store, *tables: str) -> dict[str, list]:
 
 def refusals(store: Store) -> list[dict]:
     return [json.loads(row[-1]) for row in rows(store, "event")["event"] if "refused" in row]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = make_study(tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def client(store):
+    return TestClient(create_app(store, UNLIMITED))
+
+
+@pytest.fixture
+def visitor(store, client):
+    return Visitor(client, store.add_rater())
