@@ -15,6 +15,7 @@ PRESETS = Path(__file__).parent / "configs"
 CHOICES = {
     "network": tuple(NETWORKS),
     "content": ("mse", "l1", "vgg22", "vgg54"),
+    "optimizer": ("adam", "soap"),
     "schedule": ("constant", "drop", "cosine"),
     "precision": ("fp32", "bf16"),
     "degradation": DEGRADATIONS,
@@ -70,6 +71,7 @@ class TrainConfig:
     # optimisation
     iterations: int | None = 1_000_000  # update steps; none: a time budget ends the run
     minutes: float | None = None  # time budget; the schedule finishes inside it
+    optimizer: str = "adam"  # the generator's; soap: see `sr.optimizers`. The discriminator's is Adam
     lr: float = 1e-4
     discriminator_lr: float | None = None  # none: as lr
     schedule: str = "constant"  # drop: a tenth after half of the run, as the paper's SRGAN
@@ -125,6 +127,8 @@ class TrainConfig:
         self._check_teacher()
         if self.weight_decay < 0:
             raise SRError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+        if self.weight_decay and self.optimizer == "soap":
+            raise SRError(f"weight_decay {self.weight_decay} is Adam's: leave it out or set optimizer to adam")
         self._check_network()
 
     def _check_teacher(self) -> None:
@@ -158,7 +162,7 @@ class TrainConfig:
 
 # What the networks are and the run's name: a checkpoint's weights fit no other.
 FIXED_ON_RESUME = {"name", "network", "num_blocks", "channels", "scale", "discriminator_channels", "crop_size"}
-FIXED_ON_RESUME |= {"init", "teacher", "adversarial_weight", "ema_decay", "seed"}
+FIXED_ON_RESUME |= {"init", "teacher", "adversarial_weight", "optimizer", "ema_decay", "seed"}
 
 
 def presets() -> dict[str, str]:

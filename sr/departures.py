@@ -69,7 +69,9 @@ def departures(trainer: Trainer) -> list[str]:
         result.append(f"the discriminator's layers have {config.discriminator_channels}/64 of the channels")
     if config.discriminator_lr not in (None, config.lr):
         result.append(f"the discriminator's learning rate is {config.discriminator_lr:g}")
-    if config.beta2 != 0.999:
+    if config.optimizer == "soap":
+        result.append(f"SOAP (Adam in Shampoo's eigenbasis), betas {config.beta1:g} and {config.beta2:g}")
+    elif config.beta2 != 0.999:
         result.append(f"Adam beta2 {config.beta2:g}")
     if config.clip_grad_norm:
         result.append(f"gradient norm clipped to {config.clip_grad_norm:g}")

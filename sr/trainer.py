@@ -29,6 +29,7 @@ from sr.losses import (
 )
 from sr.luma import luma
 from sr.models import NETWORKS, Discriminator
+from sr.optimizers import adam, soap
 from sr.randomness import seed_all
 from sr.replay import Replay
 from sr.teaching import draw_views, lesson
@@ -61,9 +62,10 @@ class Trainer:
         seed_all(config.seed)
         torch.backends.cudnn.benchmark = True  # all batches have one shape
         self.config, self.device, self.parent_card, self.origins = config, device, parent_card, origins or {}
-        # DRCN's loss changes with the schedule; gradients that processes exchange cannot be recorded like this.
-        replayable = device.type == "cuda" and config.network != "drcn" and not dist.is_initialized()
-        self._replay = Replay() if config.cuda_graph and replayable else None
+        # DRCN's loss changes with the schedule, SOAP's basis every few steps; gradients that processes exchange cannot
+        # be recorded like this.
+        changes = config.network == "drcn" or config.optimizer == "soap" or dist.is_initialized()
+        self._replay = Replay() if config.cuda_graph and device.type == "cuda" and not changes else None
         self.step = 0  # finished iterations
         self.seconds = 0.0  # of training, over all resumed parts
         self.generator = NETWORKS[config.network].from_settings(config)
@@ -75,7 +77,10 @@ class Trainer:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         self.teacher = None if teacher is None else teacher.to(device, memory_format=torch.channels_last)
-        self.generator_optimizer = self._adam(self.generator)
+        if config.optimizer == "soap":
+            self.generator_optimizer = soap(self.generator, config)
+        else:
+            self.generator_optimizer = self._adam(self.generator)
         self.average = MovingAverage(self.generator, config.ema_decay) if config.ema_decay is not None else None
         self.discriminator = None
         if config.is_gan:
@@ -109,16 +114,7 @@ class Trainer:
                     network.compile()
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
-        betas = (self.config.beta1, self.config.beta2)
-        fused = self.device.type in ("cpu", "cuda")
-        return torch.optim.Adam(
-            network.parameters(),
-            self._learning_rate(),
-            betas,
-            weight_decay=self.config.weight_decay,
-            fused=fused,
-            capturable=self._replay is not None,
-        )
+        return adam(network, self.config, self._learning_rate(), capturable=self._replay is not None)
 
     def _learning_rate(self) -> Tensor | float:
         """For an optimizer to hold until `_follow_schedule` sets it; a recorded step reads it from the device."""
@@ -310,7 +306,8 @@ class Trainer:
             for group in optimizer.param_groups:
                 # A checkpoint may come from another kind of device.
                 group["lr"] = self._learning_rate()
-                group["capturable"] = self._replay is not None
+                if "capturable" in group:
+                    group["capturable"] = self._replay is not None
 
 
 def _picture(output: Tensor, hr: Tensor) -> Tensor:
