@@ -83,7 +83,7 @@ class TrainConfig:
     ema_decay: float | None = None  # the exponential moving average of G's weights becomes the result
     precision: str = "fp32"  # bf16: autocast, master weights and losses stay fp32
     compile: str = "auto"  # torch.compile; auto: on CUDA without cuda_graph, when its compiler is there
-    cuda_graph: bool = True  # on CUDA, in one process: the step is recorded once and replayed
+    cuda_graph: bool = True  # on CUDA, in one process, with adam: the step is recorded once and replayed
     sync_batch_norm: bool = False  # statistics over the crops of all processes; the default is each its own
     seed: int = 0
     # bookkeeping
