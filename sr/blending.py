@@ -15,7 +15,8 @@ from sr.models import architecture
 def blend(start: Path, end: Path, share: float) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(1 - share) * start + share * end as a state dict in fp32, and its model card, made of END's.
 
-    start, end: .safetensors files with their cards beside them, END trained from START. share: 0 to 1.
+    start, end: .safetensors files with their cards beside them, END trained from START in one or more stages.
+    share: 0 to 1.
     Raises SRError for another share, weights that cannot be read and two architectures that differ.
     """
     if not 0 <= share <= 1:
@@ -28,5 +29,5 @@ def blend(start: Path, end: Path, share: float) -> tuple[dict[str, Tensor], dict
         key: torch.lerp(other[key], value, share) if value.is_floating_point() else value
         for key, value in last.state_dict().items()
     }
-    mixed = f"the weights are {share:g} of the trained ones and {1 - share:g} of those they started from"
+    mixed = f"the weights are {share:g} of the trained ones and {1 - share:g} of {start.stem}'s"
     return state, amended_card(end, "blend", {"share": share, "start": start.name, "end": end.name}, mixed)

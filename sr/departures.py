@@ -33,6 +33,9 @@ def departures(trainer: Trainer) -> list[str]:
     description = getattr(content[1], "description", "") if content else ""
     if description.startswith("VGG16"):
         result.append(f"content loss on {description} instead of VGG19")
+    start = (trainer.parent_card or {}).get("name", "srresnet")
+    if config.is_gan and start not in ("srresnet", config.name):
+        result.append(f"the generator starts from {start} instead of srresnet")
     if config.content == "l1":
         result.append("L1 instead of MSE")
     if config.content_weight != 1:

@@ -15,6 +15,7 @@ import train
 from sr.checkpoint import checkpoints, load_checkpoint
 from sr.config import load_config
 from sr.trainer import Trainer
+from tests.networks import save_weights, small_net
 from tests.tiny import SETTINGS, SRRESNET, rows
 
 
@@ -202,3 +203,14 @@ def test_list_names_the_papers_five(capsys):
     assert train.main(["--list"]) == 0
     listed = capsys.readouterr().out.split()
     assert {"srresnet-mse", "srresnet-vgg22", "srgan-mse", "srgan-vgg22", "srgan-vgg54"} <= set(listed)
+
+
+def test_the_card_names_a_start_from_another_gan(photos, tmp_path):
+    for name, named in (("srresnet", False), ("srgan", True)):
+        weights, out = tmp_path / f"{name}.safetensors", tmp_path / f"from {name}"
+        net = small_net(num_blocks=1)
+        save_weights(weights, net, {"name": name, "architecture": {"name": "SRResNet", **net.config()}})
+        command = ["--config", "srgan-mse-cpu", "--data", str(photos), "--out", str(out), "--init", str(weights)]
+        assert train.main([*command, "--iterations", "1", "--device", "cpu", "--set", *SETTINGS]) == 0
+        departures = json.loads((out / "srgan-mse.json").read_text())["departures"]
+        assert ("the generator starts from srgan instead of srresnet" in departures) == named
