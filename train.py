@@ -102,7 +102,7 @@ def _run(args: argparse.Namespace) -> int:
         resources = Resources(images, device, args.vgg, args.benchmark, tuple(args.sets))
         trainer = prepare(config, resources, resumed)
         facts = f"{len(images)} images, {images.pixels / 1e6:.0f} Mpixel, {len(images.skipped)} files skipped"
-        print(f"{facts}; {device}, {ranks.ranks} process(es)", flush=True)
+        print(f"{facts}; {device} in {trainer.precision}, {ranks.ranks} process(es)", flush=True)
         if args.dry_run:
             return 0
         finished, path = run(trainer, resources, args.out, resumed, ranks)

@@ -56,7 +56,7 @@ def build_card(trainer: Trainer, images: Images, metrics: dict[str, Any], ranks:
         "patches": trainer.step * config.batch_size,
         "seconds": round(trainer.seconds),
         "hardware": f"{ranks} x {hardware(trainer.device)}" if ranks > 1 else hardware(trainer.device),
-        "precision": config.precision,
+        "precision": trainer.precision,
         "data": {"images": len(images), "megapixels": round(images.pixels / 1e6), "folders": images.counts},
         "config": asdict(config) | {key: _portable(path) for key, path in named.items()},
         "sha256": trainer.origins,

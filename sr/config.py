@@ -17,7 +17,7 @@ CHOICES = {
     "content": ("mse", "l1", "vgg22", "vgg54"),
     "optimizer": ("adam", "soap"),
     "schedule": ("constant", "drop", "cosine"),
-    "precision": ("fp32", "bf16"),
+    "precision": ("auto", "fp32", "bf16"),
     "degradation": DEGRADATIONS,
     "compile": ("auto", "always", "never"),
 }
@@ -81,7 +81,7 @@ class TrainConfig:
     clip_grad_norm: float | None = None  # of all gradients of a network together
     freeze_batch_norm: bool = False  # G's BN uses the statistics it starts with, as at test time
     ema_decay: float | None = None  # the exponential moving average of G's weights becomes the result
-    precision: str = "fp32"  # bf16: autocast, master weights and losses stay fp32
+    precision: str = "fp32"  # bf16: autocast, master weights and losses stay fp32; auto: bf16 where the device has it
     compile: str = "auto"  # torch.compile; auto: on CUDA without cuda_graph, when its compiler is there
     cuda_graph: bool = True  # on CUDA, in one process, with adam: the step is recorded once and replayed
     sync_batch_norm: bool = False  # statistics over the crops of all processes; the default is each its own

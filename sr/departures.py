@@ -13,11 +13,11 @@ PAPERS = {
 ALWAYS = {
     "SRResNet": ["PReLU with one slope a layer (the paper does not say), He and ICNR initialisation"],
     "SRCNN": [
-        "Adam instead of SGD with a slower last layer",
+        "all layers are trained at one rate, the last one is not slower",
         "trained on padded crops instead of smaller results",
         "He initialisation with one channel that hands the picture through",
     ],
-    "DRCN": ["Adam instead of SGD", "no ReLU after the last convolution, whose output is a difference"],
+    "DRCN": ["no ReLU after the last convolution, whose output is a difference"],
     "ESPCN": [
         "all layers are trained at one rate, the last one is not slower",
         "He initialisation with one channel that hands the picture through",
@@ -72,8 +72,12 @@ def departures(trainer: Trainer) -> list[str]:
         result.append(f"the discriminator's layers have {config.discriminator_channels}/64 of the channels")
     if config.discriminator_lr not in (None, config.lr):
         result.append(f"the discriminator's learning rate is {config.discriminator_lr:g}")
+    published = "SGD" if trainer.generator.is_luma else "Adam"
     if config.optimizer == "soap":
-        result.append(f"SOAP (Adam in Shampoo's eigenbasis), betas {config.beta1:g} and {config.beta2:g}")
+        betas = f"betas {config.beta1:g} and {config.beta2:g}"
+        result.append(f"SOAP (Adam in Shampoo's eigenbasis), {betas}, instead of {published}")
+    elif trainer.generator.is_luma:
+        result.append(f"Adam, beta2 {config.beta2:g}, instead of SGD")
     elif config.beta2 != 0.999:
         result.append(f"Adam beta2 {config.beta2:g}")
     if config.clip_grad_norm:

@@ -1,4 +1,4 @@
-"""Running a method on a window: engines in torch, devices, precisions, and loading a network's weights."""
+"""Running a method on a window: engines in torch, devices, and loading a network's weights."""
 
 import copy
 import json
@@ -17,10 +17,10 @@ from sr.errors import SRError
 from sr.luma import luma, with_luma
 from sr.methods import Engine
 from sr.models import NETWORKS, SRResNet
+from sr.precision import DTYPES
 from sr.resize import imresize, nearest
 
 ARCHITECTURES = {kind.__name__: kind for kind in NETWORKS.values()}
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 # LR pixels around a pixel that `spread_colour` reads.
@@ -119,29 +119,6 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise SRError("device mps is not there; use auto or cpu")
     return device
-
-
-def resolve_precision(name: str, device: torch.device) -> str:
-    """The precision for "auto", "fp32", "bf16" or "fp16" on a device in torch.
-
-    Half precisions are offered where the hardware multiplies them natively: both on CUDA, bf16 on some CPUs. auto takes
-    fp16 on CUDA, which differs from fp32 by at most one of 255 levels (bf16: two), and fp32 elsewhere.
-    Raises SRError for another name or a precision that the device lacks.
-    """
-    choices = ["fp32"]
-    if device.type == "cuda":
-        capability = torch.cuda.get_device_capability(device)
-        choices += ["fp16"] * (capability >= (7, 0)) + ["bf16"] * (capability >= (8, 0))
-    elif device.type == "cpu":
-        features = torch.cpu.get_capabilities()
-        choices += ["bf16"] * any(features.get(feature, False) for feature in ("avx512_bf16", "amx_bf16", "sve_bf16"))
-    if name == "auto":
-        return "fp16" if "fp16" in choices else "fp32"
-    if name not in DTYPES:
-        raise SRError(f"unknown precision {name!r}; use auto, {', '.join(DTYPES)} or int8")
-    if name not in choices:
-        raise SRError(f"device {device} has no fast {name}; use {' or '.join(['auto', *choices])}")
-    return name
 
 
 def load_network(weights: Path) -> nn.Module:

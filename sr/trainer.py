@@ -14,25 +14,15 @@ from torch.nn.parallel import DistributedDataParallel
 from sr.average import MovingAverage
 from sr.config import TrainConfig
 from sr.errors import SRError
-from sr.losses import (
-    ChromaLoss,
-    ColourLoss,
-    DiscriminatorLoss,
-    GeneratorAdversarialLoss,
-    GridLoss,
-    L1Loss,
-    MSELoss,
-    RecursiveSupervisionLoss,
-    TotalVariationLoss,
-    VGGLoss,
-    shifted,
-)
+from sr.losses import DiscriminatorLoss, RecursiveSupervisionLoss, shifted
 from sr.luma import luma
 from sr.models import NETWORKS, Discriminator
 from sr.optimizers import adam, soap
+from sr.precision import resolve_training_precision
 from sr.randomness import seed_all
 from sr.replay import Replay
 from sr.teaching import draw_views, lesson
+from sr.terms import generator_terms
 
 
 class Trainer:
@@ -59,6 +49,7 @@ class Trainer:
     ):
         if config.sync_batch_norm and device.type != "cuda":
             raise SRError("sync_batch_norm works on CUDA devices alone; leave it out on others")
+        self.precision = resolve_training_precision(config.precision, device)
         seed_all(config.seed)
         torch.backends.cudnn.benchmark = True  # all batches have one shape
         self.config, self.device, self.parent_card, self.origins = config, device, parent_card, origins or {}
@@ -86,7 +77,7 @@ class Trainer:
         if config.is_gan:
             self.discriminator = self._prepare(Discriminator(config.discriminator_channels, config.crop_size))
             self.discriminator_optimizer = self._adam(self.discriminator)
-        self.terms = self._generator_terms(vgg_weights)
+        self.terms = generator_terms(config, device, vgg_weights)
         self._compile()
         # The same networks, with gradients averaged over the processes.
         self._generator = self._distribute(self.generator)
@@ -119,30 +110,6 @@ class Trainer:
     def _learning_rate(self) -> Tensor | float:
         """For an optimizer to hold until `_follow_schedule` sets it; a recorded step reads it from the device."""
         return self.config.lr if self._replay is None else torch.zeros((), device=self.device)
-
-    def _generator_terms(self, vgg_weights: Path | None) -> dict[str, tuple[float, nn.Module]]:
-        """Weight and loss of every configured term of G's loss."""
-        config = self.config
-        if config.content.startswith("vgg"):
-            content: nn.Module = VGGLoss(config.content, vgg_weights)
-        elif config.network == "drcn":
-            content = RecursiveSupervisionLoss(config.recursion_weight)
-        else:
-            content = MSELoss() if config.content == "mse" else L1Loss()
-        terms = {
-            "content": (config.content_weight, content),
-            "pixel": (config.pixel_weight, L1Loss()),
-            "chroma": (config.chroma_weight, ChromaLoss()),
-            "colour": (config.colour_weight, ColourLoss()),
-            "grid": (config.grid_weight, GridLoss()),
-            "adversarial": (config.adversarial_weight, GeneratorAdversarialLoss()),
-            "tv": (config.tv_weight, TotalVariationLoss()),
-        }
-        return {
-            name: (weight, loss.to(self.device, memory_format=torch.channels_last))
-            for name, (weight, loss) in terms.items()
-            if weight
-        }
 
     @property
     def share_done(self) -> float:
@@ -275,7 +242,7 @@ class Trainer:
         return norm
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def result(self) -> dict[str, Tensor]:
         """The generator's state dict that the run delivers: the moving average where there is one."""

@@ -1,15 +1,11 @@
+"""Fixtures of several files. Those that take torch import it themselves: the other files need not wait for it."""
+
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import save_file
-
-import train
-from sr.losses import VGG_BLOCKS, _build
-from tests import tiny
 
 pytest.register_assert_rewrite("tests.tiny_homes", "tests.visitor")  # their fixtures are plugins of some tests
 
@@ -28,6 +24,11 @@ def sr_data() -> Path:
 @pytest.fixture(scope="session")
 def vgg_files(tmp_path_factory) -> dict[str, Path]:
     """Random weights in the layout of torchvision's VGG16 and VGG19, by the network's name."""
+    import torch
+    from safetensors.torch import save_file
+
+    from sr.losses import VGG_BLOCKS, _build
+
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("vgg")
     files = {}
@@ -62,6 +63,9 @@ def benchmark(tmp_path_factory, photos) -> Path:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, photos, benchmark) -> Path:
     """The folder of a finished run of 30 steps."""
+    import train
+    from tests import tiny
+
     out = tmp_path_factory.mktemp("runs") / "srresnet"
     arguments = [*tiny.SRRESNET, "--data", str(photos), "--out", str(out), "--iterations", "30"]
     assert train.main([*arguments, "--benchmark", str(benchmark), "--sets", "Tiny"]) == 0

@@ -301,9 +301,11 @@ def test_a_run_delivers_weights_that_work(name, photos, benchmark, tmp_path, cap
     assert card["architecture"]["name"] == name.upper()
     assert card["input"] == "luma in [0, 1], (N, 1, H, W)"
     assert name.upper() not in card["training"][0]["loss"]
-    assert card["departures"]
+    update = "Adam, beta2 0.999" if name == "drcn" else "SOAP (Adam in Shampoo's eigenbasis), betas 0.95 and 0.95"
+    assert f"{update}, instead of SGD" in card["departures"]
     assert float([row for row in rows(tmp_path / "run") if row["psnr_standard"]][-1]["psnr_standard"]) == pytest.approx(
-        card["metrics"]["standard"]["Tiny"]["psnr"], abs=0.05
+        card["metrics"]["standard"]["Tiny"]["psnr"],
+        abs=0.2,  # 50 dB, where weights in fp16 count
     )
     Image.fromarray(picture()).save(tmp_path / "a.png")
     upscale = ["upscale", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png"), "--method", name]

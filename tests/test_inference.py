@@ -9,10 +9,11 @@ from torch.nn.modules.module import register_module_forward_hook
 
 import sr
 from sr.errors import ImageError, SRError
-from sr.inference import Network, resolve_device, resolve_precision
+from sr.inference import Network, resolve_device
 from sr.methods import METHODS, Upscaler, load
 from sr.models import SRResNet
 from sr.paper import ORDER
+from sr.precision import resolve_precision
 from sr.resize import imresize
 from sr.tiles import windows
 from tests.networks import difference, picture, save_weights, small_net

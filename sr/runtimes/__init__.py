@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from sr.errors import SRError
-from sr.inference import engine, resolve_device, resolve_precision
+from sr.inference import engine, resolve_device
 from sr.methods import Engine
 from sr.models import SRResNet
+from sr.precision import resolve_precision
 from sr.runtimes import int8
 from sr.runtimes.checked import Checked, say_once
 

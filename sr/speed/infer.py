@@ -37,11 +37,15 @@ Enlarge = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Setting:
-    """A run: "naive", one of `OURS`, or `ONNX` and a file. weights: of SRResNet's architecture."""
+    """A run: "naive", one of `OURS`, or `ONNX` and a file.
+
+    weights: of SRResNet's architecture. picture: height and width in LR pixels.
+    """
 
     name: str
     weights: str
     threads: int
+    picture: Sequence[int]
 
     def build(self) -> Enlarge:
         """uint8 RGB (H, W, 3) -> uint8 RGB, enlarged, on the CPU. Raises SRError when it cannot be had."""
@@ -102,13 +106,13 @@ class Stopwatch:
         self.setting = setting
         self.cold = _start_cold(setting)
         self.enlarge = setting.build()
-        self.enlarge(_picture())
+        self.enlarge(_noise(setting.picture))
         self._rates: list[float] = []
         self._pixels, self._cpu_seconds = 0, 0.0
 
     def turn(self, seconds: float) -> None:
         """Enlarges for about `seconds`, one picture at least."""
-        picture = _picture()
+        picture = _noise(self.setting.picture)
         size = picture[..., 0].size
         pixels, started, cpu_started = 0, time.perf_counter(), time.process_time()
         while not pixels or time.perf_counter() - started < seconds:
@@ -131,8 +135,8 @@ class Stopwatch:
         }
 
 
-def _picture() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (*PICTURE, 3), dtype=np.uint8)
+def _noise(size: Sequence[int]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
 def _start_cold(setting: Setting) -> dict[str, float | None]:
@@ -147,7 +151,7 @@ def _start_cold(setting: Setting) -> dict[str, float | None]:
 
 
 def _as_child(setting: Setting, started: float) -> None:
-    picture = _picture()
+    picture = _noise(setting.picture)
     try:
         enlarge = setting.build()
         enlarge(np.ascontiguousarray(picture[:32, :32]))
@@ -203,13 +207,13 @@ def measure(
         raise SRError(f"{method} is not of SRResNet's architecture; use srresnet, srgan or another of them")
     threads = threads or torch.get_num_threads()
     for file in onnx:
-        Setting(f"{ONNX}{file}", str(weights), threads).build()(_picture())  # what is wrong with it is said now
-    peaks = matmul_peaks(torch.device("cpu"), bf16=False)
+        Setting(f"{ONNX}{file}", str(weights), threads, PICTURE).build()(_noise(PICTURE))  # what is wrong is said now
+    peaks = matmul_peaks(torch.device("cpu"))
     names = ["naive", *OURS, *(f"{ONNX}{file}" for file in onnx)]
     watches, left_out = [], {}
     for name in names:
         try:
-            watches.append(Stopwatch(Setting(name, str(weights), threads)))
+            watches.append(Stopwatch(Setting(name, str(weights), threads, PICTURE)))
         except SRError as error:
             if not name.startswith("openvino"):
                 raise

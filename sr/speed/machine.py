@@ -9,6 +9,7 @@ import torch
 
 import sr
 from sr.checkpoint import hardware
+from sr.precision import native_precisions
 
 SIZES = {"cpu": (512, 1024, 2048, 4096), "cuda": (2048, 4096, 8192)}  # of the square matrices; small ones fit caches
 REPEATS = 8
@@ -39,13 +40,10 @@ def fp32_convolution(device: torch.device) -> str:
     return "tf32" if is_tf32 else "fp32"
 
 
-def matmul_peaks(device: torch.device, bf16: bool = True) -> dict[str, float]:
-    """GFLOP/s of the best of several matrix products, by precision: fp32 (without TF32), bf16, and on CUDA tf32.
-
-    bf16: takes minutes on CPUs that lack it.
-    """
+def matmul_peaks(device: torch.device) -> dict[str, float]:
+    """GFLOP/s of the best of several matrix products: fp32 (without TF32) and, where it has them, bf16 and tf32."""
     peaks = {"fp32": _matmul_peak(device, torch.float32)}
-    if bf16:
+    if "bf16" in native_precisions(device):
         peaks["bf16"] = _matmul_peak(device, torch.bfloat16)
     if fp32_convolution(device) == "tf32":
         # The older of torch's two switches: its compiler reads this one, and they must not be mixed.

@@ -47,8 +47,8 @@ class OurLoop:
 
     def __init__(self, config: TrainConfig, images: ImageStore, device: torch.device, vgg: Path | None):
         self.config = config
-        self.precision = config.precision if config.precision == "bf16" else fp32_convolution(device)
         self._trainer = prepare(config, Resources(images, device, vgg))
+        self.precision = "bf16" if self._trainer.precision == "bf16" else fp32_convolution(device)
         self.generator = self._trainer.generator
         self._source = BatchSource(images, config, device, 0, 2**62)
         self.batches = iter(self._source)
@@ -143,8 +143,7 @@ class Stopwatch:
             "patches_per_s": rate,
             "turns": self._rates,
             "tflops": tflops,
-            # Without instructions for bf16, convolutions in it are computed in fp32.
-            "share_of_peak": tflops * 1e3 / max(peaks[precision], peaks["fp32"]),
+            "share_of_peak": tflops * 1e3 / peaks[precision],
             "bytes_to_device_per_patch": self._bytes / (self._steps * batch_size),
             "data_wait": self._waited / self._seconds,
             "batch_size": batch_size,
