@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sr.errors import SRError
 from sr.files import write_atomically, write_text
+from sr.precision import native_precisions
 from sr.randomness import random_state
 
 
@@ -61,7 +62,7 @@ def save_weights(folder: Path, name: str, state: dict[str, Tensor], card: dict[s
 
 
 def hardware(device: torch.device) -> str:
-    """The processor that a run used, for its model card."""
+    """The processor that a run used; of a CPU also its instructions, for several speeds go by one model name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
@@ -71,4 +72,7 @@ def hardware(device: torch.device) -> str:
             line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
         ]
         model = names[0] if names else model
+    if device.type == "cpu":
+        bf16 = ["bf16"] if "bf16" in native_precisions(device) else []
+        model += f" ({', '.join([torch.backends.cpu.get_cpu_capability(), *bf16])})"
     return f"{device.type}: {model}, {torch.get_num_threads()} thread(s)"

@@ -147,7 +147,7 @@ def test_sheet_shows_the_middle_of_every_picture(report, benchmark):
     assert np.array_equal(sheet[top : top + 64, left : left + 80], hr)
 
 
-def test_times_are_kept_and_measured_again_for_other_weights(benchmark, tmp_path):
+def test_times_are_kept_and_measured_again_for_other_weights_and_processors(benchmark, tmp_path, monkeypatch):
     folder = tmp_path / "report"
     assert run(benchmark, "--methods", "nearest", "espcn", "--report", folder) == 0
     seconds = json.loads((folder / "seconds.json").read_text())
@@ -162,6 +162,9 @@ def test_times_are_kept_and_measured_again_for_other_weights(benchmark, tmp_path
     assert (table.loc["espcn", "seconds_per_megapixel"] < 1234).all()
     assert "VGG54: empty, because no VGG weights were given (--vgg)" in (folder / "report.md").read_text()
     assert not (folder / "plane.png").exists()
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "another model's instructions")
+    assert run(benchmark, "--methods", "nearest", "--report", folder) == 0
+    assert json.loads((folder / "seconds.json").read_text())["nearest"]["seconds_per_megapixel"] < 1234
 
 
 def test_cards_get_the_figures_of_shipped_weights_alone(benchmark, tmp_path, monkeypatch):
