@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision.transforms.functional import to_tensor
 
@@ -20,6 +20,7 @@ from sr.data import ImageStore
 from sr.losses import DiscriminatorLoss, GeneratorAdversarialLoss, MSELoss, VGGLoss
 from sr.models import Discriminator, SRResNet
 from sr.speed.machine import fp32_convolution
+from sr.speed.runs import use_plain_tail
 
 # On CUDA the number that both reproductions use. On the CPU a worker would take its time from the computing threads.
 WORKERS = {"cpu": 0, "cuda": 4}
@@ -93,10 +94,3 @@ class PlainLoop:
         loss.backward()
         self.generator_optimizer.step()
         return loss.item()
-
-
-def use_plain_tail(generator: SRResNet) -> None:
-    """Replaces the library's last convolution, which is computed in a faster way on CPUs, by torch's own."""
-    tail = nn.Conv2d(generator.channels, 3, 9, padding=4)
-    tail.weight, tail.bias = generator.tail_conv.weight, generator.tail_conv.bias
-    generator.tail_conv = tail

@@ -21,7 +21,8 @@ from sr.pack import is_pack
 from sr.replay import WARM_UP
 from sr.run import Resources, prepare
 from sr.speed.machine import describe, fp32_convolution, matmul_peaks, versions
-from sr.speed.plain import PlainLoop, use_plain_tail
+from sr.speed.plain import PlainLoop
+from sr.speed.runs import use_plain_tail
 
 TURNS = 4  # of each loop, in alternation: a drift of the machine's speed meets all alike
 WARM_UP_STEPS = WARM_UP + 1  # a CUDA graph is recorded in the last one
