@@ -131,6 +131,7 @@ def _write_shards(
                     tqdm.write(f"skipped: {line}")
                 bar.update(futures[future])
         except KeyboardInterrupt:
+            stop.set()  # before it is said
             tqdm.write("stopping; the same command goes on from here")
             raise
         except BrokenProcessPool as error:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -161,13 +162,22 @@ def test_ctrl_c_stops_and_says_how_to_go_on(stuck, photos):
     while not lines or "the same command goes on" not in lines[-1]:
         lines.append(process.stdout.readline())
         assert lines[-1], lines
-    # A writer that comes and goes lets the worker read to the end and go on, which is to notice.
-    os.close(os.open(photos / "deep" / "20.jpg", os.O_RDWR))
+    let_through(photos / "deep" / "20.jpg", process)
     process.communicate(timeout=20)
     assert process.returncode == 130
     assert not list(pack.glob("*shard-0002*"))
     with pytest.raises(SRError, match="not finished"):
         Pack(pack, 1)
+
+
+def let_through(pipe: Path, process: subprocess.Popen) -> None:
+    """Writers that come and go: a worker that waits at the pipe reads to the end and goes on, to notice the stop."""
+    deadline = time.monotonic() + 20
+    while process.poll() is None:
+        assert time.monotonic() < deadline
+        with suppress(OSError):  # nobody reads it yet, or no longer
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        time.sleep(0.01)
 
 
 def cut(file):
