@@ -9,19 +9,14 @@ PAPERS = {
     "ESPCN": "Shi et al., Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional "
     "Neural Network, CVPR 2016",
 }
+ONE_RATE = "all layers are trained at one rate, the last one is not slower"
+HAND_THROUGH = "He initialisation with one channel that hands the picture through"
 # Of every training here.
 ALWAYS = {
     "SRResNet": ["PReLU with one slope a layer (the paper does not say), He and ICNR initialisation"],
-    "SRCNN": [
-        "all layers are trained at one rate, the last one is not slower",
-        "trained on padded crops instead of smaller results",
-        "He initialisation with one channel that hands the picture through",
-    ],
+    "SRCNN": [ONE_RATE, "trained on padded crops instead of smaller results", HAND_THROUGH],
     "DRCN": ["no ReLU after the last convolution, whose output is a difference"],
-    "ESPCN": [
-        "all layers are trained at one rate, the last one is not slower",
-        "He initialisation with one channel that hands the picture through",
-    ],
+    "ESPCN": [ONE_RATE, HAND_THROUGH],
 }
 
 

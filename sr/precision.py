@@ -43,8 +43,9 @@ def resolve_training_precision(name: str, device: torch.device) -> str:
 
     Raises SRError for bf16 on a device that lacks it.
     """
+    native = native_precisions(device)
     if name == "auto":
-        return "bf16" if "bf16" in native_precisions(device) else "fp32"
-    if name not in native_precisions(device):
+        return "bf16" if "bf16" in native else "fp32"
+    if name not in native:
         raise SRError(f"precision is {name}, which device {device} only emulates, slowly; set precision=auto")
     return name

@@ -24,7 +24,7 @@ def generator_terms(
 ) -> dict[str, tuple[float, nn.Module]]:
     """Name -> weight and loss, on the device, of every term whose weight is not 0.
 
-    vgg_weights: see `sr.losses.VGGLoss`, which is also what can be raised.
+    vgg_weights: see `sr.losses.VGGLoss`. Raises SRError where that does.
     """
     if config.content.startswith("vgg"):
         content: nn.Module = VGGLoss(config.content, vgg_weights)

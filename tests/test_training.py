@@ -50,7 +50,7 @@ def test_weights_work_in_sr_load(trained):
 @pytest.mark.parametrize(("features", "precision"), [({}, "fp32"), ({"avx512_bf16": True}, "bf16")])
 def test_a_preset_takes_bf16_where_the_cpu_has_it(features, precision, photos, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: features)
-    arguments = ["--device", "cpu", "--data", str(photos), "--out", str(tmp_path / "r"), "--iterations", "2"]
+    arguments = ["--data", str(photos), "--out", str(tmp_path / "r"), "--iterations", "2"]
     assert train.main([*SRRESNET, *arguments]) == 0
     assert f"cpu in {precision}" in capsys.readouterr().out
     (stage,) = json.loads((tmp_path / "r" / "srresnet.json").read_text())["training"]
@@ -59,7 +59,7 @@ def test_a_preset_takes_bf16_where_the_cpu_has_it(features, precision, photos, t
 
 def test_emulated_bf16_is_refused(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
-    arguments = ["--device", "cpu", "--data", str(photos), "--out", str(tmp_path / "r"), "--iterations", "2"]
+    arguments = ["--data", str(photos), "--out", str(tmp_path / "r"), "--iterations", "2"]
     assert train.main([*SRRESNET, "precision=bf16", *arguments]) == 2
     assert "precision=auto" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
